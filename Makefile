@@ -1,0 +1,47 @@
+# `make demo` and `make test` do everything in a virtual environment of this checkout; nothing need be installed before.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= runs/demo
+# Processes of one thread each are faster than threads on few cores, and give the same sums everywhere.
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE ?= 1
+export PYTHONWARNINGS ?= ignore
+
+.PHONY: demo test fast check slow bench tables clean
+
+demo: $(VENV)/installed
+	$(BIN)/dreamgen-bench demo --out $(OUT)
+
+test: check fast slow
+
+fast: $(VENV)/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/dreamgen-bench leaderboard --check
+
+bench: $(VENV)/installed
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+tables: $(VENV)/installed
+	$(BIN)/dreamgen-bench leaderboard
+
+$(VENV)/installed: setup.cfg constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(BIN)/python -W ignore -c 'from dreamgen_bench.doctor import _graphics as g; f = g(); print(f.found); exit(not f.ok)' || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	    apt-get install -y -qq libegl1 libgl1-mesa-dri libosmesa6 >/dev/null; } || \
+	  echo "no graphics: dreamgen-bench doctor says what to install"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,177 @@
+"""The judge's clips and what is asked about them: sound, broken, static and reversed videos with their true answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import yaml
+
+from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, Stage
+from dreamgen_bench.envs.scenes import SCENES, scene_of
+
+INSTRUCTIONS: dict[str, list[str]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "dreamgen_bench/envs/instructions.yaml").read_text()
+)
+BEHAVIORS = list(INSTRUCTIONS)
+KINDS = list(DEFECTS)
+PIXEL_KINDS = ("freeze", "time_warp", "deform", "color_drift")
+SUCCESS_WEIGHT = 1.5
+"""Of a success's own instruction among the questions: there are fewer of them than of the others."""
+PHYSICS = -1
+"""In place of a behavior: the question about physics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One recorded episode, and the same with a defect where there is one."""
+
+    frames: np.ndarray  # uint8 [17, 64, 64, 3]
+    behavior: int
+    done: frozenset[int]  # behaviors that truly succeeded
+    partners: tuple[int, ...]  # other behaviors possible from this first frame
+    broken: np.ndarray | None = None
+    kind: str = ""
+    magnitude: float = 0.0
+    how: str = "expert"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A video with questions: (behavior or PHYSICS, answer, weight) each; `kind` names its defect, '' for none."""
+
+    frames: np.ndarray
+    questions: list[tuple[int, int, float]]
+    behavior: int
+    done: frozenset[int] | None  # None where unknown
+    kind: str = ""
+    magnitude: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Clips:
+    """All shards of a folder that exist by now, split by shard number."""
+
+    folder: Path
+    held_out: frozenset[str]
+    training: list[Clip] = field(default_factory=list)
+    validation: list[Clip] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def reload(self, *patterns: str) -> None:
+        """Read the shards that have appeared since."""
+        for path in sorted(p for pattern in patterns for p in self.folder.glob(pattern)):
+            if path.name not in self.seen:
+                self.seen.add(path.name)
+                kept = self.validation if path.stem in self.held_out else self.training
+                kept.extend(read(path))
+
+
+def read(path: Path) -> list[Clip]:
+    """The clips of a shard: judge's, or web's, which all succeeded."""
+    with np.load(path) as file:
+        shard = {key: file[key] for key in file.files}
+    clips = []
+    for i, name in enumerate(shard["behavior"]):
+        behavior = BEHAVIORS.index(str(name))
+        if "done" not in shard:
+            partners = [b for b in (SCENES[shard["scene"][i]].behaviors if shard["scene"][i] else ()) if b != name]
+            clips.append(_clip(shard, i, behavior, [str(name)], [] if _unsure(str(name)) else partners))
+            continue
+        partners = [b for b in str(shard["possible"][i]).split() if b != name]
+        clips.append(_clip(shard, i, behavior, str(shard["done"][i]).split(), partners))
+    return clips
+
+
+def _unsure(behavior: str) -> bool:
+    # A puck that was picked and placed may have been reached for or pushed as well; web shards don't say.
+    return scene_of(behavior) == "puck"
+
+
+def _clip(shard: dict[str, np.ndarray], i: int, behavior: int, done: list[str], partners: list[str]) -> Clip:
+    extra = {}
+    if "broken" in shard:
+        extra = {
+            "broken": shard["broken"][i],
+            "kind": str(shard["kind"][i]),
+            "magnitude": float(shard["magnitude"][i]),
+            "how": str(shard["how"][i]),
+        }
+    return Clip(
+        frames=shard["frames"][i],
+        behavior=behavior,
+        done=frozenset(map(BEHAVIORS.index, done)),
+        partners=tuple(map(BEHAVIORS.index, partners)),
+        **extra,
+    )
+
+
+def other(clip: Clip, rng: np.random.Generator) -> int:
+    """A behavior that was not done: one possible from the same first frame where there is one, mostly."""
+    near = [b for b in clip.partners if b not in clip.done]
+    if near and rng.uniform() < 0.7:
+        return int(rng.choice(near))
+    far = [b for b in range(len(BEHAVIORS)) if b not in clip.done and b != clip.behavior and b not in clip.partners]
+    return int(rng.choice(far))
+
+
+def sound(clip: Clip, rng: np.random.Generator) -> Asked:
+    """The episode as it happened."""
+    questions = [(PHYSICS, 1, 1.0)]
+    if clip.done:
+        questions.append((int(rng.choice(list(clip.done))), 1, SUCCESS_WEIGHT))
+    if clip.behavior not in clip.done:
+        questions.append((clip.behavior, 0, 1.5))
+    if clip.behavior in clip.done or rng.uniform() < 0.4:
+        questions.append((other(clip, rng), 0, 1.0))
+    return Asked(frames=clip.frames, questions=questions, behavior=clip.behavior, done=clip.done)
+
+
+def static(clip: Clip, rng: np.random.Generator) -> Asked:
+    """Nothing moves: possible, but nothing is done."""
+    frames = np.repeat(clip.frames[:1], len(clip.frames), axis=0)
+    questions = [(PHYSICS, 1, 1.0), (clip.behavior, 0, 1.0)]
+    return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=frozenset())
+
+
+def reversed_(clip: Clip, rng: np.random.Generator) -> Asked:
+    """What was done is undone; whether that could happen isn't asked."""
+    return Asked(frames=clip.frames[::-1], questions=[(clip.behavior, 0, 1.0)], behavior=clip.behavior, done=None)
+
+
+def broken(clip: Clip, rng: np.random.Generator) -> Asked:
+    """The recorded defect, or one of pixels or time drawn anew."""
+    if clip.broken is not None and rng.uniform() < 0.7:
+        frames, kind, magnitude = clip.broken, clip.kind, clip.magnitude
+    else:
+        kind = PIXEL_KINDS[int(rng.integers(len(PIXEL_KINDS)))]
+        magnitude = float(rng.uniform(0, VISIBLE) if rng.uniform() < 0.25 else rng.uniform(VISIBLE, 1))
+        frames = pixel_defect(clip.frames, kind, magnitude, rng)
+    weight = 0.25 if abs(magnitude - VISIBLE) < 0.05 else 1.0
+    questions = [(PHYSICS, int(magnitude < VISIBLE), weight)]
+    return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=None, kind=kind, magnitude=magnitude)
+
+
+def pixel_defect(frames: np.ndarray, kind: str, magnitude: float, rng: np.random.Generator) -> np.ndarray:
+    """A defect that needs no simulator, by the benchmark's own arithmetic, the most visible of four draws."""
+
+    stage = Stage(env=None, recording=SimpleNamespace(frames=frames))
+    defect = DEFECTS[kind]
+
+    def visibility(particulars: dict) -> float:
+        shown = (defect.frame(stage, particulars, magnitude, t) for t in range(2, len(frames), 4))
+        pairs = zip(shown, frames[2::4], strict=True)
+        return sum(float(np.abs(f[::2, ::2].astype(int) - g[::2, ::2]).mean()) for f, g in pairs)
+
+    best = max((defect.draw(stage, rng) for _ in range(4)), key=visibility)
+    return np.stack([defect.frame(stage, best, magnitude, t) for t in range(len(frames))])
+
+
+def jittered(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same clip from a camera moved by up to 3 pixels, in a slightly different light; constant over time."""
+    rows, columns = (np.clip(np.arange(64) + rng.integers(-3, 4), 0, 63) for _ in range(2))
+    light = np.clip(np.arange(256)[:, None] * rng.uniform(0.85, 1.15) * rng.uniform(0.93, 1.07, 3), 0, 255)
+    moved = frames[:, rows[:, None], columns]
+    return np.stack([light[:, c].astype(np.uint8)[moved[..., c]] for c in range(3)], axis=-1)

@@ -1,0 +1,146 @@
+"""Record the simulator clips that the baselines are trained on: `python collect.py web|teleop|judge --out DIR`.
+
+    web     action-free videos of all 50 behaviors, by experts of varied skill, never in the lab's look:
+            what web video is to a real world model (world models, retrieval)
+    teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM, sft)
+    judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
+
+Each worker writes one .npz per 50 episodes; a shard that is there is not made again. Seeds start at 1,000,000 and
+drawn looks at 100,000; suites use smaller ones, so that no clip of a suite is ever in training data.
+"""
+
+import argparse
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, break_recording
+from dreamgen_bench.envs.experts import detour, expert, noisy, record, replay, stopping, wanderer
+from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
+from dreamgen_bench.envs.scenes import SCENES, scene_of
+
+FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
+EPISODES = {"web": 2000, "teleop": 700, "judge": 3000}
+
+
+@cache
+def environment(behavior: str, scene: str, render: bool = True) -> MetaWorld:
+    return MetaWorld(behavior, scene=scene, render=render)
+
+
+def start(behavior: str, scene: str, seed: int, look: str, *, render: bool = True) -> MetaWorld:
+    env = environment(behavior, scene, render)
+    env.reset(seed=seed, options={"look": look})
+    return env
+
+
+def drawn_look(rng: np.random.Generator, *kinds: str) -> str:
+    kind = rng.choice(kinds)
+    return "lab" if kind == "lab" else f"{kind}-{FIRST_LOOK + rng.integers(800_000)}"
+
+
+def web_episode(seed: int) -> dict | None:
+    rng = np.random.default_rng(seed)
+    behavior = BEHAVIORS[seed % len(BEHAVIORS)]
+    scene = scene_of(behavior) if rng.uniform() < 0.6 else ""
+    look = drawn_look(rng, "web")
+    env = start(behavior, scene, seed, look)
+    clip = record(env, noisy(expert(env), rng, sigma=rng.choice([0.0, 0.0, 0.1])))
+    if not clip.success:
+        return None
+    return {"frames": clip.frames, "behavior": behavior, "scene": scene, "look": look}
+
+
+def teleop_episode(seed: int) -> dict | None:
+    rng = np.random.default_rng(seed)
+    env = start("pick-place", "puck", seed, "lab")
+    wander = wanderer(rng, stay=int(rng.integers(12, 40)))
+    act = noisy(expert(env), rng, sigma=rng.choice([0.0, 0.1, 0.25]))
+    if rng.uniform() < 0.6:
+        act = detour(act, wander, steps=int(rng.choice([0, 48, 128])))
+    clip = record(env, act)
+    return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "success": clip.success}
+
+
+def judge_episode(seed: int) -> dict | None:
+    rng = np.random.default_rng(seed)
+    behavior = BEHAVIORS[seed % len(BEHAVIORS)]
+    scene = scene_of(behavior) if rng.uniform() < 0.7 else ""
+    look = drawn_look(rng, "lab", "lab", "object", "environment", "environment", "web")
+    env = start(behavior, scene, seed, look)
+    how = rng.choice(["expert", "noisy", "clumsy", "stopping", "wander"], p=[0.4, 0.15, 0.1, 0.15, 0.2])
+    act = expert(env)
+    if how == "noisy":
+        act = noisy(act, rng, sigma=0.1)
+    elif how == "clumsy":
+        act = noisy(act, rng, sigma=rng.uniform(0.3, 0.8))
+    elif how == "stopping":
+        act = stopping(act, after=int(rng.integers(8, 50)))
+    elif how == "wander":
+        act = wanderer(rng, stay=int(rng.integers(20, 50)))
+    clip = record(env, act)
+    done = {behavior: clip.success}
+    for other in SCENES[scene].behaviors if scene else ():
+        if other != behavior:
+            done[other] = replay(start(other, scene, seed, look, render=False), clip.waypoints)
+    kind = list(DEFECTS)[int(rng.integers(len(DEFECTS)))]
+    magnitude = float(rng.uniform(0, VISIBLE) if rng.uniform() < 0.25 else rng.uniform(VISIBLE, 1))
+    env = start(behavior, scene, seed, look)
+    broken = break_recording(env, clip, kind, magnitude=magnitude, seed=seed)
+    return {
+        "frames": clip.frames,
+        "broken": broken,
+        "kind": kind,
+        "magnitude": magnitude,
+        "behavior": behavior,
+        "scene": scene,
+        "look": look,
+        "how": how,
+        "done": " ".join(sorted(name for name, success in done.items() if success)),
+        "possible": " ".join(sorted(done)),
+    }
+
+
+EPISODE = {"web": web_episode, "teleop": teleop_episode, "judge": judge_episode}
+SEED_OF = {"web": 0, "teleop": 1, "judge": 2}
+
+
+def write_shard(what: str, shard: int, out: Path) -> str:
+    path = out / f"{what}-{shard:04d}.npz"
+    if path.exists():
+        return f"{path.name} is there"
+    started, rows = time.time(), []
+    first = FIRST_SEED * (1 + SEED_OF[what]) + shard * SHARD
+    for seed in range(first, first + SHARD):
+        row = EPISODE[what](seed)
+        if row is not None:
+            rows.append(row)
+    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez(file, **columns)
+    temporary.rename(path)
+    return f"{path.name} {len(rows)} episodes, {time.time() - started:.0f} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=EPISODE)
+    parser.add_argument("--out", type=Path, default=Path("runs/sim-data"))
+    parser.add_argument("--episodes", type=int)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    shards = range((args.episodes or EPISODES[args.what]) // SHARD)
+    spawn = multiprocessing.get_context("spawn")  # a forked process inherits a GL library that it can't use
+    with ProcessPoolExecutor(args.workers, mp_context=spawn) as pool:
+        for line in pool.map(write_shard, [args.what] * len(shards), shards, [args.out] * len(shards)):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

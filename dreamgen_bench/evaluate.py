@@ -1,0 +1,217 @@
+"""Policy x environment -> episodes; and neural trajectories replayed open loop, for `executable`."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .store import RecordFile, Summary, digest, sharded
+from .types import WAYPOINT, EpisodeRecord, Policy, Spec, Suite, Task, TrajectoryRecord, UserError
+
+Progress = Callable[[int], None]
+MakeEnv = Callable[..., Any]  # (behavior, *, scene, render) -> gymnasium.Env
+HORIZON = 26
+"""Steps (frames) that a policy may take: half as many again as a video has."""
+FIRST_SEED = 70_000
+"""Of the starts of policies' episodes: suites use smaller ones, training data larger ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a policy's episode starts; the same starts for all policies, so that they can be compared in pairs."""
+
+    suite: str
+    behavior: str
+    scene: str
+    look: str
+    seed: int
+    instruction: str
+
+    @property
+    def id(self) -> str:
+        """Names the start within its suite."""
+        return f"{self.behavior}-{self.seed}"
+
+
+def starts(suite: Suite, per_behavior: int) -> list[Start]:
+    """New starts of a suite's behaviors, with the looks and instructions that its tasks have; sorted by behavior."""
+    rows: dict[str, list[Task]] = {}
+    for task in suite.tasks:
+        rows.setdefault(task.behavior, []).append(task)
+    made = []
+    for behavior, tasks in sorted(rows.items()):
+        for number in range(per_behavior):
+            task = tasks[number % len(tasks)]
+            state = task.state
+            made.append(
+                Start(
+                    suite=suite.name,
+                    behavior=behavior,
+                    scene=state["scene"],
+                    look=state["look"],
+                    seed=FIRST_SEED + number,
+                    instruction=task.instruction,
+                )
+            )
+    return made
+
+
+def run(
+    name: str,
+    policy: tuple[Spec, str, Callable[[], Policy]],
+    where: Sequence[Start],
+    make_env: MakeEnv,
+    *,
+    out: Path,
+    progress: Progress = lambda count: None,
+) -> Summary:
+    """Let a policy act from every start that `out` has no episode of.
+
+    policy: its spec, its key (of the checkpoint), and how to load it. An episode that crashes is recorded with
+    success null and counted; it is the policy's failure.
+    """
+    spec, key, load = policy
+    records = RecordFile(out / "episodes.jsonl", EpisodeRecord)
+    there = records.read()
+    owed = {digest("policy", key, start.suite, start.id, HORIZON): start for start in where}
+    missing = {row: start for row, start in owed.items() if row not in there}
+    summary = Summary(planned=len(owed), skipped=len(owed) - len(missing))
+    progress(summary.skipped)
+    model = load() if missing else None
+    envs = _Envs(make_env, render=True)
+    for row, start in missing.items():
+        started = time.perf_counter()
+        success, reason = _attempt(lambda start=start: _episode(model, envs, start))
+        record = EpisodeRecord(
+            key=row,
+            kind="policy",
+            suite=start.suite,
+            model=name,
+            seed=start.seed,
+            task=start.id,
+            behavior=start.behavior,
+            policy=f"{spec.id}:{key}",
+            success=success,
+            reason=reason,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+        _note(records, summary, record)
+        progress(1)
+    envs.close()
+    return summary
+
+
+def replay(
+    trajectories: Sequence[TrajectoryRecord],
+    tasks: Mapping[tuple[str, str], Task],
+    make_env: MakeEnv,
+    *,
+    out: Path,
+    shard: tuple[int, int] = (1, 1),
+    progress: Progress = lambda count: None,
+) -> Summary:
+    """Follow each trajectory's waypoints open loop from its task's own simulator state, and see whether it succeeds.
+
+    A video that could not be made or labeled is no success: its share of `executable` is 0, and it is counted.
+    """
+    records = RecordFile(out / "episodes.jsonl", EpisodeRecord)
+    there = records.read()
+    mine = [t for t in sharded(trajectories, shard) if tasks[t.suite, t.task].state]
+    missing = [t for t in mine if digest("replay", t.key) not in there]
+    summary = Summary(planned=len(mine), skipped=len(mine) - len(missing))
+    progress(summary.skipped)
+    envs = _Envs(make_env, render=False)
+    # By environment, so that few simulators are alive at once.
+    for trajectory in sorted(missing, key=lambda t: (tasks[t.suite, t.task].behavior, t.key)):
+        task = tasks[trajectory.suite, trajectory.task]
+        started = time.perf_counter()
+        success, reason = _attempt(lambda t=trajectory, task=task: _follow(t, task, envs, out))
+        record = EpisodeRecord(
+            key=digest("replay", trajectory.key),
+            kind="replay",
+            suite=trajectory.suite,
+            model=trajectory.model,
+            seed=trajectory.seed,
+            task=trajectory.task,
+            behavior=task.behavior,
+            idm=trajectory.idm,
+            success=success if trajectory.file else False,
+            reason=reason or trajectory.reason,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+        _note(records, summary, record)
+        progress(1)
+    envs.close()
+    return summary
+
+
+def _attempt(act: Callable[[], bool]) -> tuple[bool | None, str | None]:
+    try:
+        return act(), None
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # one crashed episode costs one episode
+        return None, f"{type(error).__name__}: {error}"[:300]
+
+
+def _episode(policy: Policy, envs: _Envs, start: Start) -> bool:
+    env = envs.reset(start.behavior, start.scene, start.seed, start.look)
+    policy.reset()
+    if hasattr(policy, "seed"):
+        policy.seed(int.from_bytes(hashlib.sha256(start.id.encode()).digest()[:4], "big"))
+    observation, taken = envs.observation, 0
+    while taken < HORIZON:
+        for action in policy.act({**observation, "instruction": start.instruction})[: HORIZON - taken]:
+            observation, _, _, _, info = env.step(action)
+            taken += 1
+            if info["success"]:
+                return True
+    return False
+
+
+def _follow(trajectory: TrajectoryRecord, task: Task, envs: _Envs, out: Path) -> bool:
+    if trajectory.file is None:
+        return False
+    labels = np.load(out / trajectory.file, allow_pickle=False)
+    state = task.state
+    env = envs.reset(state["behavior"], state["scene"], state["seed"], state["look"])
+    info: dict[str, Any] = {"success": False}
+    for waypoint in labels[:, WAYPOINT]:
+        info = env.step(waypoint)[-1]
+        if info["success"]:
+            break
+    return bool(info["success"])
+
+
+class _Envs:
+    """Simulators that are alive; one each of a behavior in a scene."""
+
+    def __init__(self, make_env: MakeEnv, *, render: bool):
+        self._make, self._render = make_env, render
+        self._alive: dict[tuple[str, str], Any] = {}
+        self.observation: dict[str, Any] = {}
+
+    def reset(self, behavior: str, scene: str, seed: int, look: str) -> Any:
+        if (behavior, scene) not in self._alive:
+            self._alive[behavior, scene] = self._make(behavior, scene=scene, render=self._render)
+        env = self._alive[behavior, scene]
+        self.observation, _ = env.reset(seed=seed, options={"look": look})
+        return env
+
+    def close(self) -> None:
+        for env in self._alive.values():
+            env.close()
+
+
+def _note(records: RecordFile, summary: Summary, record: EpisodeRecord) -> None:
+    records.append(record)
+    if record.success is None:
+        summary.failed["crashed"] += 1
+    else:
+        summary.done += 1

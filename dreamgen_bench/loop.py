@@ -1,0 +1,385 @@
+"""The whole loop over a run folder: which stage gets what, in how many processes.
+
+    suite -> generate -> judge -> scores ---------------------+
+                 |                                            +-> correlate -> leaderboard, report
+                 +-> label -> replay, train -> evaluate ------+
+
+Stages know nothing of each other; this module hands each what the last one left on disk. Every process runs the same
+stages on its own share of the keys, so one worker and eight leave the same records.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import groupby, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import (
+    correlate,
+    evaluate,
+    generate,
+    judge,
+    label,
+    leaderboard,
+    manifest,
+    registry,
+    rubrics,
+    scores,
+    suites,
+    train,
+)
+from .provenance import facts
+from .store import RecordFile, Summary, digest, read_json, sharded, write_json
+from .types import (
+    EpisodeRecord,
+    Judgment,
+    Rubric,
+    Spec,
+    Suite,
+    Task,
+    Trajectory,
+    TrajectoryRecord,
+    UserError,
+    VideoRecord,
+)
+from .video import read
+
+CEILINGS = ("replay",)
+FLOORS = ("static",)
+DEMONSTRATED = ("true_actions", "teleoperation", "random")
+"""Rows of the downstream table that no world model makes: a ceiling and two floors."""
+TELEOPERATION = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One resolved configuration: what is scored, by whom, and what is trained on it. Crosses processes as it is."""
+
+    suites: tuple[str, ...]
+    models: tuple[str, ...]
+    out: Path
+    judge: str = "qwen-s"
+    rubrics: tuple[str, ...] = ("instruction-following-v1", "physics-alignment-v1")
+    idm: str = "waypoint-cnn"
+    policy: str = "bc-chunk"
+    limit: int | None = None
+    trajectory_limit: int | None = None
+    seeds: int = 1
+    policy_seeds: int = 1
+    episodes: int = 12
+    downstream: bool = True
+
+    @cached_property
+    def scored(self) -> list[Suite]:
+        """The suites that are scored."""
+        return [suites.load(name) for name in self.suites]
+
+    @cached_property
+    def dreamed(self) -> list[Suite]:
+        """The suites whose videos become neural trajectories."""
+        names = dict.fromkeys(suite.trajectories for suite in self.scored if suite.trajectories)
+        return [suites.load(name) for name in names] if self.downstream else []
+
+    @cached_property
+    def specs(self) -> list[Spec]:
+        """The world models; where policies are trained, ceiling and floor are always among them."""
+        names = dict.fromkeys((*self.models, *(CEILINGS + FLOORS if self.dreamed else ())))
+        return [registry.find("world_models", name) for name in names]
+
+    @cached_property
+    def tasks(self) -> dict[tuple[str, str], Task]:
+        """(suite, task id) -> task, of everything that this run looks at."""
+        chosen = [(suite, self.limit) for suite in self.scored]
+        chosen += [(suite, self.trajectory_limit) for suite in self.dreamed]
+        return {(suite.name, task.id): task for suite, limit in chosen for task in suites.limited(suite, limit)}
+
+    def plans(self) -> list[generate.Plan]:
+        """What every model owes to every suite."""
+        everything = {suite.name: suite for suite in (*self.scored, *self.dreamed)}
+        return [
+            generate.plan(suite, [t for (s, _), t in self.tasks.items() if s == suite.name], spec, range(self.seeds))
+            for suite in everything.values()
+            for spec in self.specs
+        ]
+
+    def videos(self, which: Iterable[Suite]) -> list[VideoRecord]:
+        """The records of this run's videos of some suites, in the order in which they were planned."""
+        there = RecordFile(self.out / "videos.jsonl", VideoRecord).read()
+        names = {suite.name for suite in which}
+        keys = [key for plan in self.plans() if plan.suite.name in names for key in plan.owed]
+        return [there[key] for key in keys if key in there]
+
+    def chosen_rubrics(self) -> list[Rubric]:
+        """The rubrics by name."""
+        return [rubrics.load(name) for name in self.rubrics]
+
+
+def check(run: Run) -> None:
+    """Every name is known and something is left to do. Raises UserError before anything is written."""
+    if not run.suites or not run.models:
+        raise UserError("nothing is selected: name at least one suite and one model (dreamgen-bench list)")
+    for kind, name in (("judges", run.judge), ("idms", run.idm), ("policies", run.policy)):
+        registry.find(kind, name)
+    for name in run.models:
+        if name in DEMONSTRATED:
+            raise UserError(f"{name!r} is no world model: its row is in every downstream table anyway")
+    run.chosen_rubrics()
+    if run.seeds < 1 or run.episodes < 1 or run.policy_seeds < 1:
+        raise UserError("--seeds, --episodes and --policy-seeds must be 1 or more")
+    if not run.tasks or not run.specs:
+        raise UserError("nothing is selected")
+
+
+# What one process does of each stage
+
+
+def do_generate(run: Run, shard: tuple[int, int]) -> Summary:
+    """Dream this process's share of all videos.
+
+    Task by task of one behavior for all models, and not model by model: the controls then share one simulator and one
+    recording of the expert.
+    """
+    load = cache(lambda name: registry.load(registry.find("world_models", name)))
+    there = RecordFile(run.out / "videos.jsonl", VideoRecord).read()
+    summaries = []
+    for suite, plans in groupby(run.plans(), key=lambda plan: plan.suite.name):
+        tasks = sharded([key for key in run.tasks if key[0] == suite], shard)
+        behaviors = groupby(tasks, key=lambda key: run.tasks[key].behavior)
+        shares = [[task for _, task in keys] for _, keys in behaviors]
+        every = list(plans)
+        for share, plan in product(shares, every):
+            mine = {key: row for key, row in plan.owed.items() if row[0].id in share}
+            owed = {key: row for key, row in mine.items() if key not in there}
+            summaries.append(Summary(planned=len(mine) - len(owed), skipped=len(mine) - len(owed)))
+            if owed:
+                part = replace(plan, owed=owed)
+                summaries.append(generate.run(part, lambda plan=plan: load(plan.spec.name), out=run.out))
+    return _sum(summaries)
+
+
+def do_judge(run: Run, shard: tuple[int, int]) -> Summary:
+    """Judge this process's share of the scored suites' videos."""
+    spec = registry.find("judges", run.judge)
+    videos = run.videos(run.scored)
+    load = lambda: registry.load(spec)  # noqa: E731
+    return judge.run(videos, run.tasks, spec, load, rubrics=run.chosen_rubrics(), out=run.out, shard=shard)
+
+
+def do_label(run: Run, shard: tuple[int, int]) -> Summary:
+    """Label this process's share of all videos."""
+    spec = registry.find("idms", run.idm)
+    videos = [video for video in run.videos((*run.scored, *run.dreamed)) if run.tasks[video.suite, video.task].state]
+    return label.run(videos, spec, lambda: registry.load(spec), out=run.out, shard=shard)
+
+
+def do_replay(run: Run, shard: tuple[int, int]) -> Summary:
+    """Replay this process's share of the scored suites' trajectories."""
+    return evaluate.replay(_trajectories(run, run.scored), run.tasks, _make_env, out=run.out, shard=shard)
+
+
+def do_policies(run: Run, shard: tuple[int, int]) -> Summary:
+    """Train and evaluate this process's share of the policies."""
+    jobs = [(suite, name, seed) for suite in run.dreamed for name in trainees(run) for seed in range(run.policy_seeds)]
+    return _sum(_policy(run, *job) for job in sharded(jobs, shard))
+
+
+STAGES: dict[str, Callable[[Run, tuple[int, int]], Summary]] = {
+    "generate": do_generate,
+    "judge": do_judge,
+    "label": do_label,
+    "replay": do_replay,
+    "policies": do_policies,
+}
+"""In the order in which they run."""
+
+
+def trainees(run: Run) -> list[str]:
+    """Whose trajectories policies are trained on: every world model, and the rows that no world model makes."""
+    return [spec.name for spec in run.specs] + list(DEMONSTRATED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """What one policy is trained on, and what it is called by that."""
+
+    spec: Spec
+    key: str
+    inputs: tuple[str, ...]
+    records: tuple[TrajectoryRecord, ...] = ()
+
+
+def _recipe(run: Run, suite: Suite, name: str, seed: int) -> _Recipe:
+    if name == "random":
+        return _Recipe(spec=registry.find("policies", "random"), key=f"random-{seed}", inputs=())
+    spec = registry.find("policies", run.policy)
+    if name == "teleoperation":
+        records: list[TrajectoryRecord] = []
+        inputs = [f"teleoperation-{TELEOPERATION}"]
+    else:
+        source = "replay" if name == "true_actions" else name
+        records = sorted((t for t in _trajectories(run, [suite]) if t.model == source and t.file), key=lambda t: t.key)
+        inputs = [t.key for t in records]
+    if name == "true_actions":
+        inputs = ["true", *inputs]  # the same videos as replay's, with other labels
+    return _Recipe(spec=spec, key=train.policy_key(inputs, spec, seed), inputs=tuple(inputs), records=tuple(records))
+
+
+def _policy(run: Run, suite: Suite, name: str, seed: int) -> Summary:
+    recipe = _recipe(run, suite, name, seed)
+    where = evaluate.starts(suite, run.episodes)
+    if name == "random":
+        policy = (recipe.spec, recipe.key, lambda: registry.load(recipe.spec))
+        return evaluate.run(name, policy, where, _make_env, out=run.out)
+    if not recipe.inputs:
+        return Summary()  # its videos could not be made: the row has no success, and the table says so
+    fit = (recipe.spec, registry.fitter(recipe.spec))
+    summary = train.run(name, recipe.inputs, lambda: _material(run, name, recipe.records), fit, seed=seed, out=run.out)
+    checkpoint = run.out / "policies" / recipe.key
+    policy = (recipe.spec, recipe.key, lambda: registry.load(recipe.spec, checkpoint=checkpoint))
+    return _sum([summary, evaluate.run(name, policy, where, _make_env, out=run.out)])
+
+
+def _material(run: Run, name: str, records: Sequence[TrajectoryRecord]) -> list[Trajectory]:
+    """The trajectories behind a policy: videos with inferred labels, or with true ones."""
+    from .envs import demonstrations
+
+    if name == "teleoperation":
+        return demonstrations.teleoperation(TELEOPERATION)
+    videos = {video.key: video for video in run.videos(run.dreamed)}
+    made = []
+    for record in records:
+        task = run.tasks[record.suite, record.task]
+        labels = np.load(run.out / str(record.file), allow_pickle=False)
+        if name == "true_actions":
+            labels = demonstrations.true_labels(task)
+        frames = read(run.out / str(videos[record.video].file)).frames
+        made.append(Trajectory(frames=frames, labels=labels, instruction=task.instruction))
+    return made
+
+
+def _trajectories(run: Run, which: Iterable[Suite]) -> list[TrajectoryRecord]:
+    there = RecordFile(run.out / "trajectories.jsonl", TrajectoryRecord).read()
+    spec = registry.find("idms", run.idm)
+    keys = [label.label_key(video, spec) for video in run.videos(which)]
+    return [there[key] for key in keys if key in there]
+
+
+def _make_env(behavior: str, *, scene: str, render: bool) -> Any:
+    return registry.load(registry.find("envs", "metaworld"), behavior=behavior, scene=scene, render=render)
+
+
+def _sum(summaries: Iterable[Summary]) -> Summary:
+    total = Summary()
+    for summary in summaries:
+        total.planned += summary.planned
+        total.done += summary.done
+        total.skipped += summary.skipped
+        total.failed += summary.failed
+    return total
+
+
+# All of it
+
+
+class Workers:
+    """Processes that each do a share of a stage. They live as long as the run: torch is imported once in each."""
+
+    def __init__(self, count: int):
+        # One thread each: sums are then added in the same order whatever else the machine does, and two processes
+        # of one thread are faster than one of two.
+        os.environ.update(OMP_NUM_THREADS="1", LP_NUM_THREADS="0")
+        self.count = count
+        # A forked process would inherit a GL library that it can't use.
+        self._pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+
+    def run(self, stage: str, run: Run) -> Summary:
+        """Every process does its share; the first error is raised here."""
+        shards = [(index + 1, self.count) for index in range(self.count)]
+        return _sum(self._pool.map(STAGES[stage], [run] * self.count, shards))
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def everything(run: Run, *, workers: int, watch: Callable[[str, Run], Any]) -> dict[str, Any]:
+    """Run every stage that has anything left to do, then write the aggregates, the leaderboard and the report.
+
+    watch(stage, run) is a context manager that shows progress.
+    """
+    check(run)
+    run.out.mkdir(parents=True, exist_ok=True)
+    times: dict[str, Any] = {}
+    note = facts(run)
+    with Workers(workers) as pool:
+        for stage in STAGES:
+            if stage == "policies" and not run.dreamed:
+                continue
+            started = time.perf_counter()
+            with watch(stage, run) as progress:
+                summary = pool.run(stage, run)
+                progress(summary)
+            times[stage] = {"seconds": round(time.perf_counter() - started, 2), "summary": str(summary)}
+    return finish(run, note | {"phases": times})
+
+
+def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
+    """Records -> scores.json, success.json, correlation.json, leaderboard.*, report/. Returns the correlation."""
+    _remember(run, note)
+    videos = {video.key for video in run.videos(run.scored)}
+    spec = registry.find("judges", run.judge)
+    wanted = {(rubric.name, spec.id) for rubric in run.chosen_rubrics()}
+    judged = RecordFile(run.out / "judgments.jsonl", Judgment).read().values()
+    episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
+    replays = [episodes[k] for t in _trajectories(run, run.scored) if (k := digest("replay", t.key)) in episodes]
+    table = scores.scores([j for j in judged if j.video in videos and (j.rubric, j.judge) in wanted], replays)
+    success = scores.success(_policy_episodes(run, episodes), {spec.name: run.idm for spec in run.specs})
+    write_json(run.out / "scores.json", table)
+    write_json(run.out / "success.json", success)
+    groups = {spec.name: "control" if spec.group == "control" else "trained" for spec in run.specs}
+    correlation = correlate.run(table, success, groups=groups)
+    write_json(run.out / "correlation.json", correlation)
+    leaderboard.run(run.out)
+    return correlation
+
+
+def _policy_episodes(run: Run, episodes: dict[str, EpisodeRecord]) -> list[EpisodeRecord]:
+    owed = set()
+    for suite in run.dreamed:
+        starts = [start.id for start in evaluate.starts(suite, run.episodes)]
+        for name in trainees(run):
+            for seed in range(run.policy_seeds):
+                key = _recipe(run, suite, name, seed).key
+                owed |= {digest("policy", key, suite.name, start, evaluate.HORIZON) for start in starts}
+    return [episode for key, episode in episodes.items() if key in owed]
+
+
+def _remember(run: Run, note: dict[str, Any]) -> None:
+    """run.json; the times of earlier runs in this folder are kept, since this one may have found all done."""
+    path = run.out / "run.json"
+    before = read_json(path).get("history", []) if path.exists() else []
+    write_json(path, note | {"history": [*before, note["phases"]][-20:]})
+
+
+def score_manifest(path: Path, *, out: Path, judge_name: str) -> list[dict[str, Any]]:
+    """Score finished videos: manifest -> videos.jsonl -> judgments.jsonl -> scores.json, whose rows are returned."""
+    spec = registry.find("judges", judge_name)
+    chosen = [rubrics.load(name) for name in Run.rubrics]
+    imported = manifest.run(path, out=out)
+    judge.run(imported.videos, imported.tasks, spec, lambda: registry.load(spec), rubrics=chosen, out=out)
+    keys = {video.key for video in imported.videos}
+    judged = RecordFile(out / "judgments.jsonl", Judgment).read().values()
+    table = scores.scores([j for j in judged if j.video in keys and j.judge == spec.id], [])
+    write_json(out / "scores.json", table)
+    return table

@@ -1,0 +1,157 @@
+"""Finished videos from anywhere: a manifest of JSON lines -> tasks and video records.
+
+A row is {"id", "instruction", "video"}, paths relative to the manifest, and may name its "model", "seed", and the
+"suite" and "task" that it answers. File names carry no meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from . import suites
+from .store import RecordFile, digest, whole_file
+from .types import Task, UserError, VideoRecord
+from .video import VideoError, read
+
+_KEYS = {"id", "instruction", "video", "model", "seed", "suite", "task"}
+_REQUIRED = ("id", "instruction", "video")
+MAX_BYTES = 512 * 2**20
+
+
+class ManifestError(UserError):
+    """A manifest that does not keep the format; says file, line and key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What a manifest held, in its order."""
+
+    tasks: dict[tuple[str, str], Task]
+    videos: list[VideoRecord]
+
+
+def run(path: Path, *, out: Path) -> Imported:
+    """Check every row, copy every usable video into the run folder, and record the others with the reason.
+
+    Raises ManifestError for a file that is no manifest; a broken video is a `no_video` record, and costs no other.
+    """
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such file; a manifest is JSON lines of {{id, instruction, video}}")
+    rows = _rows(path)
+    records = RecordFile(out / "videos.jsonl", VideoRecord)
+    there = records.read()
+    tasks, videos = {}, []
+    for row in rows:
+        task = _task(row, path)
+        tasks[task.suite, task.id] = task
+        video = _record(row, task, path.parent, out)
+        if there.get(video.key) != video:
+            records.append(video)
+        videos.append(video)
+    return Imported(tasks=tasks, videos=videos)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    rows, seen = [], {}
+    for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        row = _row(line, where)
+        identity = (row["id"], row.get("model", ""), row.get("seed", 0))
+        if identity in seen:
+            raise ManifestError(f"{where}: id {row['id']!r} is used twice (first in line {seen[identity]})")
+        seen[identity] = number
+        rows.append(row | {"where": where})
+    if not rows:
+        raise ManifestError(f"{path}: holds no row, so there is nothing to score")
+    return rows
+
+
+def _row(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ManifestError(f"{where}: is no JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise ManifestError(f"{where}: is no JSON object")
+    if unknown := sorted(set(row) - _KEYS):
+        raise ManifestError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
+    for key in _REQUIRED:
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise ManifestError(f"{where}: key {key!r}: must be a text, is {row.get(key)!r}")
+    for key, kind in (("model", str), ("suite", str), ("task", str), ("seed", int)):
+        if key in row and (not isinstance(row[key], kind) or isinstance(row[key], bool)):
+            raise ManifestError(f"{where}: key {key!r}: must be {kind.__name__}, is {row[key]!r}")
+    if ("suite" in row) != ("task" in row):
+        raise ManifestError(f"{where}: 'suite' and 'task' come together or not at all")
+    return row
+
+
+def _task(row: dict[str, Any], path: Path) -> Task:
+    if "suite" not in row:
+        return Task(
+            id=row["id"],
+            suite=path.stem,
+            instruction=row["instruction"],
+            first_frame=Path(),
+            num_frames=0,
+            fps=0.0,
+        )
+    suite = suites.load(row["suite"])
+    for task in suite.tasks:
+        if task.id == row["task"]:
+            if task.instruction != row["instruction"]:
+                raise ManifestError(
+                    f"{row['where']}: the instruction is not that of {suite.name}/{task.id}: {task.instruction!r}"
+                )
+            return task
+    raise ManifestError(f"{row['where']}: suite {suite.name!r} has no task {row['task']!r}")
+
+
+def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoRecord:
+    fields: dict[str, Any] = {
+        "suite": task.suite,
+        "suite_digest": suites.load(task.suite).digest if "suite" in row else "",
+        "task": task.id,
+        "model": row.get("model", "folder"),
+        "revision": "manifest",
+        "seed": row.get("seed", 0),
+    }
+    source = base / row["video"]
+    try:
+        sha256, suffix = _checked(source, base, task)
+    except VideoError as error:
+        reason = f"{row['where']}: {error}"
+        return VideoRecord(key=digest(fields, row["video"]), status="no_video", reason=reason, **fields)
+    key = digest(fields, sha256)
+    file = Path("videos") / f"{key}{suffix}"
+    if not (out / file).exists():
+        with whole_file(out / file) as target, source.open("rb") as stream:
+            shutil.copyfileobj(stream, target)
+    return VideoRecord(key=key, status="ok", file=file.as_posix(), sha256=sha256, **fields)
+
+
+def _checked(source: Path, base: Path, task: Task) -> tuple[str, str]:
+    """The sha256 and suffix of a video that can be scored. Raises VideoError with the reason where it can't."""
+    if not source.resolve().is_relative_to(base.resolve()):
+        raise VideoError(f"{source}: leads out of the manifest's folder")
+    if source.is_file() and source.stat().st_size > MAX_BYTES:
+        raise VideoError(f"{source}: larger than {MAX_BYTES // 2**20} MiB")
+    video = read(source)
+    if task.num_frames and len(video.frames) != task.num_frames:
+        raise VideoError(f"{source}: {len(video.frames)} frames, where the task asks for {task.num_frames}")
+    if task.num_frames:
+        with Image.open(task.first_frame) as picture:
+            if picture.size != (video.frames.shape[2], video.frames.shape[1]):
+                size = f"{video.frames.shape[2]}x{video.frames.shape[1]}"
+                raise VideoError(f"{source}: {size}, where the first frame is {picture.size[0]}x{picture.size[1]}")
+    suffix = source.suffix.lower() if source.suffix.lower() in (".mp4", ".webm", ".mkv", ".avi", ".mov") else ".mp4"
+    return hashlib.sha256(source.read_bytes()).hexdigest(), suffix

@@ -1,0 +1,85 @@
+"""Names to loaded things: each kind of plug-in has a folder, each plug-in a `SPEC` beside its code.
+
+Listing imports only the light modules; weights and simulators are imported by `load`. Other packages add to the
+registry through the entry-point group "dreamgen_bench": an entry point names a Spec, a list of them, or a module with SPECS, and
+is called `<kind>.<anything>`, as in `world_models.mine = my_package.adapter:SPEC`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from .types import Spec, UserError
+
+KINDS = ("world_models", "judges", "idms", "policies", "envs")
+"""The folders of plug-ins. Each has SPECS: a list of Spec."""
+
+
+@cache
+def specs(kind: str) -> MappingProxyType[str, Spec]:
+    """All plug-ins of a kind by name: ours, then those of installed packages. Raises UserError on a duplicate."""
+    found: dict[str, Spec] = {}
+    for spec in (*importlib.import_module(f"dreamgen_bench.{kind}").SPECS, *_foreign(kind)):
+        if spec.name in found:
+            raise UserError(f"two {kind} are named {spec.name!r}: uninstall one of the packages that bring them")
+        found[spec.name] = spec
+    return MappingProxyType(found)
+
+
+def _foreign(kind: str) -> list[Spec]:
+    found: list[Spec] = []
+    for point in entry_points(group="dreamgen_bench"):
+        if point.name.split(".")[0] == kind:
+            value = point.load()
+            value = getattr(value, "SPECS", value)
+            found.extend([value] if isinstance(value, Spec) else value)
+    return found
+
+
+def find(kind: str, name: str) -> Spec:
+    """The spec of that name. Raises UserError with the nearest names and all known ones."""
+    known = specs(kind)
+    if name in known:
+        return known[name]
+    raise UserError(f"no {kind.replace('_', ' ').rstrip('s')} named {name!r}{nearest(name, list(known))}")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The tail of an error about an unknown name: what was probably meant, and what there is."""
+    close = difflib.get_close_matches(name, known, n=2)
+    meant = f". Did you mean {' or '.join(map(repr, close))}?" if close else "."
+    return f"{meant} Known: {', '.join(sorted(known))}"
+
+
+def load(spec: Spec, **overrides: Any) -> Any:
+    """Import a plug-in's code and make it. Raises UserError where an extra is missing."""
+    return _imported(spec, spec.load)(**{**spec.args, **overrides})
+
+
+def fitter(spec: Spec) -> Callable[..., Any]:
+    """The function that trains what `load` loads. Raises UserError where the plug-in can't be trained."""
+    if not spec.fit:
+        raise UserError(f"{spec.name!r} can't be trained: its Spec names no fit function")
+    return _imported(spec, spec.fit)
+
+
+def _imported(spec: Spec, address: str) -> Callable[..., Any]:
+    module, _, function = address.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        extra = f"dreamgen-bench[{spec.needs}]" if spec.needs else error.name
+        raise UserError(f"{spec.name!r} needs {error.name}: pip install '{extra}'") from error
+
+
+def weights_of(spec: Spec) -> Path:
+    """Where a spec's shipped weights lie in the installed package: its argument `checkpoint` or `library`."""
+    where = Path(str(spec.args.get("checkpoint") or spec.args.get("library") or ""))
+    return where if where.is_absolute() else Path(__file__).parent / where

@@ -1,0 +1,102 @@
+"""Records -> scores.json and success.json: every aggregate with its interval, its coverage, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import stats
+from .types import EpisodeRecord, Judgment
+
+Row = dict[str, Any]
+
+
+def scores(judgments: Iterable[Judgment], replays: Iterable[EpisodeRecord]) -> list[Row]:
+    """One row per (model, suite, rubric, judge), and one with rubric 'executable' per (model, suite, IDM).
+
+    planned = n + judge_error + unparsed + no_video: `n` are the videos that were judged, `no_video` those that are
+    missing, which count 0 in the mean; the judge's failures count nothing, and widen the bounds.
+    """
+    groups: dict[tuple[str, str, str, str], list[Judgment]] = {}
+    for judgment in judgments:
+        groups.setdefault((judgment.model, judgment.suite, judgment.rubric, judgment.judge), []).append(judgment)
+    rows = [_judged(key, sorted(group, key=lambda j: (j.task, j.seed))) for key, group in groups.items()]
+    replayed: dict[tuple[str, str, str], list[EpisodeRecord]] = {}
+    for episode in replays:
+        replayed.setdefault((episode.model, episode.suite, episode.idm), []).append(episode)
+    rows += [_executed(key, sorted(group, key=lambda e: (e.task, e.seed))) for key, group in replayed.items()]
+    return sorted(rows, key=lambda row: (row["suite"], row["rubric"], row["judge"], row["model"]))
+
+
+def _judged(key: tuple[str, str, str, str], group: list[Judgment]) -> Row:
+    model, suite, rubric, judge = key
+    count = {status: sum(j.status == status for j in group) for status in ("no_video", "judge_error", "unparsed")}
+    known = [j for j in group if j.value is not None]
+    row = _aggregate([float(j.value or 0) for j in known], [j.task for j in known], len(group))
+    row["n"] -= count["no_video"]
+    return {"model": model, "suite": suite, "rubric": rubric, "judge": judge} | row | count
+
+
+def _executed(key: tuple[str, str, str], group: list[EpisodeRecord]) -> Row:
+    model, suite, idm = key
+    no_video = sum(episode.success is False and episode.reason is not None for episode in group)
+    row = _aggregate([float(bool(e.success)) for e in group], [e.task for e in group], len(group))
+    row["n"] -= no_video
+    absent = {"no_video": no_video, "judge_error": 0, "unparsed": 0}
+    return {"model": model, "suite": suite, "rubric": "executable", "judge": idm} | row | absent
+
+
+def _aggregate(values: list[float], tasks: list[str], planned: int) -> Row:
+    missing = planned - len(values)
+    estimate = stats.mean_interval(values, tasks=tasks)
+    low, high = sum(values) / planned, (sum(values) + missing) / planned
+    return {
+        "mean": _rounded(estimate.mean),
+        "ci95": [_rounded(v) for v in estimate.ci95] if estimate.ci95 is not None else None,
+        "n": len(values),
+        "planned": planned,
+        "bounds": [_rounded(low), _rounded(high)],
+    }
+
+
+def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[Row]:
+    """One row per (model, suite, policy recipe): the success rate over episodes; a crashed episode is a failure.
+
+    idms: model -> the IDM whose labels trained its policy ('' for true actions and floors).
+    """
+    groups: dict[tuple[str, str, str], list[EpisodeRecord]] = {}
+    for episode in episodes:
+        groups.setdefault((episode.model, episode.suite, episode.policy.split(":")[0]), []).append(episode)
+    rows = []
+    for (model, suite, policy), group in groups.items():
+        group = sorted(group, key=lambda e: (e.task, e.policy))
+        estimate = stats.mean_interval([float(bool(e.success)) for e in group], tasks=[e.task for e in group])
+        rows.append(
+            {
+                "model": model,
+                "suite": suite,
+                "idm": idms.get(model, ""),
+                "policy": policy,
+                "mean": _rounded(estimate.mean),
+                "ci95": [_rounded(v) for v in estimate.ci95] if estimate.ci95 is not None else None,
+                "episodes": len(group),
+                "crashed": sum(e.success is None for e in group),
+                "seeds": len({e.policy for e in group}),
+                "behaviors": _by_behavior(group),
+            }
+        )
+    return sorted(rows, key=lambda row: (row["suite"], row["policy"], row["model"]))
+
+
+def _by_behavior(group: list[EpisodeRecord]) -> dict[str, float]:
+    names = sorted({episode.behavior for episode in group})
+    return {
+        name: _rounded(
+            sum(bool(e.success) for e in group if e.behavior == name) / sum(e.behavior == name for e in group)
+        )
+        for name in names
+    }
+
+
+def _rounded(value: float | None) -> Any:
+    return None if value is None else round(float(value), 6)

@@ -1,0 +1,59 @@
+"""What a run says at its end, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from . import leaderboard
+from .store import read_json
+
+NAMES = {
+    "pearson": "Pearson r",
+    "spearman": "Spearman rho",
+    "kendall": "Kendall tau",
+    "mmrv": "MMRV",
+    "pairwise_accuracy": "pairwise accuracy",
+}
+
+
+def conclusion(run: Any, correlation: dict[str, Any]) -> Iterator[Any]:
+    """The leaderboard, the correlation with its interval, and where the report is."""
+    yield from leaderboard_tables(run)
+    for group in ("trained", "controls", "all"):
+        yield escape(sentence(group, correlation["groups"][group]))
+    yield f"report: {escape(str((run.out / 'report' / 'index.html').resolve()))}"
+
+
+def leaderboard_tables(run: Any) -> Iterator[Any]:
+    """The run's tables, as written to leaderboard.md."""
+    settings = read_json(run.out / "run.json")
+    found = leaderboard.rows(
+        read_json(run.out / "scores.json"), read_json(run.out / "success.json"), models=settings["models"]
+    )
+    yield leaderboard.terminal(found)
+
+
+def sentence(group: str, found: dict[str, Any]) -> str:
+    """One line about how well the score predicted success in a group of models."""
+    r = found["pearson"]
+    if r["value"] is None:
+        return f"score against success, {group} ({found['n_models']} models): undefined: {r.get('why', '')}"
+    interval = f" [{r['ci95'][0]:.2f}, {r['ci95'][1]:.2f}]" if r.get("ci95") else f" (no interval: {r.get('why', '')})"
+    return f"score against success, {group} ({found['n_models']} models): Pearson r = {r['value']:.2f}{interval}"
+
+
+def coefficients(found: dict[str, Any]) -> Table:
+    """The coefficients of one table of scores and successes."""
+    table = Table(title=f"{found['n_models']} models", title_justify="left")
+    for heading in ("coefficient", "value", "95 % interval", "p"):
+        table.add_column(heading)
+    for key, name in NAMES.items():
+        row = found[key]
+        value = "undefined" if row["value"] is None else f"{row['value']:.3f}"
+        interval = f"{row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}" if row.get("ci95") else escape(row.get("why") or "–")
+        table.add_row(name, value, interval, "–" if row.get("p") is None else f"{row['p']:.4f}")
+    return table

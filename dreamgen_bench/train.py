@@ -1,0 +1,56 @@
+"""Trajectories x policy recipe -> checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .store import Summary, digest, read_json, write_json
+from .types import Spec, Trajectory, UserError
+
+Fit = Callable[..., Any]
+
+
+def policy_key(inputs: Sequence[str], spec: Spec, seed: int) -> str:
+    """What determines a policy: the trajectories (their keys, in order), the recipe with its revision, the seed."""
+    return digest(list(inputs), spec.id, dict(spec.args), seed)
+
+
+def run(
+    name: str,
+    inputs: Sequence[str],
+    trajectories: Callable[[], Sequence[Trajectory]],
+    fit: tuple[Spec, Fit],
+    *,
+    seed: int,
+    out: Path,
+) -> Summary:
+    """Train one policy on the trajectories with these keys, unless `out` has it: policies/KEY/policy.json comes last.
+
+    name: whose trajectories they are (a world model, a ceiling or a floor). `fit` is called as
+    fit(trajectories, seed=seed, out=folder) and writes the checkpoint into the folder.
+    """
+    spec, fitter = fit
+    key = policy_key(inputs, spec, seed)
+    folder = out / "policies" / key
+    summary = Summary(planned=1)
+    if (folder / "policy.json").exists():
+        summary.skipped = 1
+        return summary
+    if not inputs:
+        raise UserError(f"no trajectory to train {name!r} on: its videos could not be made or labeled")
+    started = time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    fitter(trajectories(), seed=seed, out=folder)
+    facts = {"schema": 1, "key": key, "name": name, "policy": spec.id, "seed": seed, "trajectories": len(inputs)}
+    write_json(folder / "policy.json", facts | {"seconds": round(time.perf_counter() - started, 2)})
+    summary.done = 1
+    return summary
+
+
+def trained(out: Path, key: str) -> Path | None:
+    """The folder of a finished policy, or None."""
+    folder = out / "policies" / key
+    return folder if (folder / "policy.json").exists() and read_json(folder / "policy.json")["key"] == key else None

@@ -1,0 +1,150 @@
+"""Controls: videos from the simulator itself, with no defect or with a known one. They bracket every learned model.
+
+    replay             the true video: the scripted expert does what it was told (the ceiling)
+    static             the first frame, held (the floor)
+    wrong_instruction  from the same first frame the robot does something else
+    reversed           the true video backwards
+    corrupt_KIND_LEVEL the true video with one physical defect, drawn again by the simulator (envs/defects.py)
+
+They see the task's simulator state, which no other world model may look at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ..types import Spec, Task, UserError, Video
+
+if TYPE_CHECKING:
+    from ..envs.experts import Recording
+    from ..envs.metaworld import MetaWorld
+
+DEFECTS = ("freeze", "time_warp", "deform", "color_drift", "teleport", "vanish", "appear", "penetration")
+LEVELS = ("1", "2", "3")
+_ATTEMPTS = 8
+
+Frames = Callable[[Task, int], np.ndarray]
+
+
+class Simulated:
+    """A world model that asks the simulator: `frames(task, seed)` gives uint8 [T, H, W, 3]."""
+
+    def __init__(self, frames: Frames):
+        self._frames = frames
+
+    def generate(self, tasks: Sequence[Task], *, seed: int) -> Iterator[Video]:
+        """One video per task, of the task's length."""
+        for task in tasks:
+            number = int.from_bytes(hashlib.sha256(f"{task.suite}/{task.id}/{seed}".encode()).digest()[:4], "big")
+            yield Video(frames=self._frames(task, number)[: task.num_frames], fps=task.fps)
+
+
+def _static(task: Task, seed: int) -> np.ndarray:
+    frame = np.asarray(Image.open(task.first_frame).convert("RGB"))
+    return np.repeat(frame[None], task.num_frames, axis=0)
+
+
+def _replay(task: Task, seed: int) -> np.ndarray:
+    return _expert_clip(*_state(task), task.num_frames).frames
+
+
+def _reversed(task: Task, seed: int) -> np.ndarray:
+    return _replay(task, seed)[::-1]
+
+
+def _wrong_instruction(task: Task, seed: int) -> np.ndarray:
+    from ..envs.experts import expert, record, replay, wanderer
+    from ..envs.scenes import SCENES
+
+    behavior, scene, start, look = _state(task)
+    rng = np.random.default_rng(seed)
+    others = [other for other in (SCENES[scene].behaviors if scene else ()) if other != behavior]
+    others = list(rng.permutation(others)) if others else []
+    for attempt in range(_ATTEMPTS):
+        other = str(others[attempt]) if attempt < len(others) else behavior
+        env = _start(other, scene, start, look)
+        clip = record(env, expert(env) if other != behavior else wanderer(rng), frames=task.num_frames)
+        if not replay(_start(behavior, scene, start, look, render=False), clip.waypoints):
+            return clip.frames
+    raise RuntimeError(f"task {task.id}: whatever the robot does, it does what it was told")
+
+
+def _corrupted(kind: str, level: str) -> Frames:
+    def frames(task: Task, seed: int) -> np.ndarray:
+        from ..envs.defects import LEVELS as RANGES
+        from ..envs.defects import break_recording
+
+        state = _state(task)
+        magnitude = float(np.random.default_rng([seed, 1]).uniform(*RANGES[level]))
+        clip = _expert_clip(*state, task.num_frames)
+        return break_recording(_start(*state), clip, kind, magnitude=magnitude, seed=seed)
+
+    return frames
+
+
+def _state(task: Task) -> tuple[str, str, int, str]:
+    state = task.state
+    if not {"behavior", "scene", "seed", "look"} <= set(state):
+        raise UserError(f"task {task.id!r} of {task.suite} has no simulator state: controls need the sim track")
+    return state["behavior"], state["scene"], state["seed"], state["look"]
+
+
+@lru_cache(maxsize=8)  # a simulator with its meshes and textures takes 70 MB
+def _environment(behavior: str, scene: str, render: bool) -> MetaWorld:
+    from ..envs.metaworld import MetaWorld
+
+    return MetaWorld(behavior, scene=scene, render=render)
+
+
+def _start(behavior: str, scene: str, seed: int, look: str, *, render: bool = True) -> MetaWorld:
+    env = _environment(behavior, scene, render)
+    env.reset(seed=seed, options={"look": look})
+    return env
+
+
+@lru_cache(maxsize=512)  # all controls start from the same recording; 512 of them take 110 MB
+def _expert_clip(behavior: str, scene: str, seed: int, look: str, length: int) -> Recording:
+    from ..envs.experts import expert, record
+
+    env = _start(behavior, scene, seed, look)
+    return record(env, expert(env), frames=length)
+
+
+_FRAMES: dict[str, Frames] = {
+    "replay": _replay,
+    "static": _static,
+    "wrong_instruction": _wrong_instruction,
+    "reversed": _reversed,
+    **{f"corrupt_{kind}_{level}": _corrupted(kind, level) for kind in DEFECTS for level in LEVELS},
+}
+_SUMMARIES = {
+    "replay": "the true video: the expert does as told (ceiling)",
+    "static": "the first frame, held (floor)",
+    "wrong_instruction": "from the same first frame the robot does something else",
+    "reversed": "the true video backwards",
+}
+
+
+def load(control: str) -> Simulated:
+    """A control by name."""
+    return Simulated(_FRAMES[control])
+
+
+SPECS = [
+    Spec(
+        name=name,
+        revision="1",
+        load="dreamgen_bench.world_models.simulated:load",
+        args={"control": name},
+        license="Apache-2.0",
+        group="control",
+        summary=_SUMMARIES.get(name, f"the true video with {name[8:-2].replace('_', ' ')}, level {name[-1]} of 3"),
+    )
+    for name in _FRAMES
+]

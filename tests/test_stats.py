@@ -1,0 +1,498 @@
+"""Intervals, tests, ranks, agreement: against scipy, published figures, planted truths and dumb cases."""
+
+import json
+import math
+
+import numpy as np
+import published
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+from statsmodels.stats.proportion import proportion_confint
+
+from dreamgen_bench import agreement as agreement_module
+from dreamgen_bench import stats
+
+AXES = st.integers(3, 12).flatmap(
+    lambda n: st.tuples(*(st.lists(st.integers(0, 6).map(float), min_size=n, max_size=n) for _ in range(2)))
+)
+NAMES = [f"model-{i:02d}" for i in range(60)]
+
+
+def tasks(n, seeds=1):
+    """Names of n tasks, each for `seeds` rows."""
+    return [f"task-{i}" for i in range(n) for _ in range(seeds)]
+
+
+def numbers(thing):
+    """Every number inside a JSON-like thing."""
+    if isinstance(thing, dict):
+        return [n for item in thing.values() for n in numbers(item)]
+    if isinstance(thing, list | tuple):
+        return [n for item in thing for n in numbers(item)]
+    return [thing] if isinstance(thing, float) else []
+
+
+# Means and bounds
+
+
+def test_no_values_have_no_mean():
+    """An empty list has neither mean nor interval, and says so; it is not 0."""
+    found = stats.mean_interval([], tasks=[])
+    assert (found.mean, found.ci95, found.n, found.why) == (None, None, 0, "no values")
+
+
+def test_one_binary_row_a_task_gets_wilson():
+    """Independent 0/1 rows have the interval that statsmodels calls Wilson."""
+    found = stats.mean_interval([1] * 7 + [0] * 43, tasks=tasks(50))
+    assert found.mean == pytest.approx(0.14)
+    assert found.ci95 == pytest.approx(proportion_confint(7, 50, method="wilson"))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_all_alike_is_not_certainty(value, seeds):
+    """Fifty tasks that all failed or all passed leave room for 7 %, however many seeds each had."""
+    found = stats.mean_interval([value] * 50 * seeds, tasks=tasks(50, seeds))
+    assert found.ci95[1] - found.ci95[0] == pytest.approx(0.0714, abs=1e-3)
+
+
+def test_seeds_of_one_task_add_no_tasks():
+    """Copying every row of binary tasks three times leaves the interval as wide as it was."""
+    once = [1.0] * 20 + [0.0] * 20
+    thrice = stats.mean_interval(np.repeat(once, 3), tasks=tasks(40, 3))
+    width = np.ptp(stats.mean_interval(once, tasks=tasks(40)).ci95)
+    assert np.ptp(thrice.ci95) == pytest.approx(width, rel=0.1)
+    assert (thrice.n, thrice.n_tasks) == (120, 40)
+
+
+def test_a_missing_value_is_left_out_and_counted():
+    """A value that could not be had changes the mean of the others not at all."""
+    found = stats.mean_interval([1, 0, math.nan, 1], tasks=tasks(4))
+    assert (found.mean, found.n, found.missing) == (pytest.approx(2 / 3), 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"), [([0.3], ["a"]), ([0.3, 0.3], ["a", "b"]), ([0.3, 0.4], ["a", "a"])]
+)
+def test_no_spread_has_no_interval(values, names):
+    """One task, or graded values that are all alike, give a mean and a reason in place of an interval."""
+    found = stats.mean_interval(values, tasks=names)
+    assert found.ci95 is None
+    assert found.why
+
+
+def test_few_tasks_get_students_t():
+    """The interval of graded values of few tasks is Student's, on task means, inside [0, 1]."""
+    values = np.random.default_rng(0).uniform(0.3, 0.7, 8)
+    expected = scipy_stats.t.interval(0.95, 7, loc=values.mean(), scale=values.std(ddof=1) / math.sqrt(8))
+    assert stats.mean_interval(values, tasks=tasks(8)).ci95 == pytest.approx(expected)
+    assert stats.mean_interval([0.0, 0.9], tasks=tasks(2)).ci95 == (0.0, 1.0)
+
+
+def test_the_bootstrap_is_scipys():
+    """Graded values of many tasks have scipy's BCa interval, for the same seed always the same."""
+    values = np.random.default_rng(1).beta(1, 3, 60)
+    expected = scipy_stats.bootstrap((values,), np.mean, n_resamples=9_999, rng=5).confidence_interval
+    found = stats.mean_interval(values, tasks=tasks(60), seed=5)
+    assert found.ci95 == pytest.approx(tuple(expected), abs=0.005)
+    assert found == stats.mean_interval(values, tasks=tasks(60), seed=5)
+
+
+def test_wrong_input_is_refused():
+    """Lengths that differ, infinity and tables where a list is due are errors that say so."""
+    with pytest.raises(ValueError, match="2 values and 1 task names"):
+        stats.mean_interval([1, 0], tasks=["a"])
+    with pytest.raises(ValueError, match="infinity"):
+        stats.mean_interval([math.inf], tasks=["a"])
+    with pytest.raises(ValueError, match="flat list"):
+        stats.mean_interval([[1, 0]], tasks=["a"])
+
+
+def test_bounds_are_the_worst_and_best_case():
+    """Two missing of four: the mean lies between all missing failed and all missing passed."""
+    assert stats.bounds([1, 0, math.nan, math.nan]) == (0.25, 0.75)
+    assert stats.bounds([1, 0]) == (0.5, 0.5)
+    assert stats.bounds([]) is None
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, math.nan]), max_size=40), st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_an_interval_holds_its_mean_and_stays_in_the_range(values, seeds):
+    """Whatever the scores, mean and interval are None or lie in [0, 1], the mean inside, and never NaN."""
+    found = stats.mean_interval(values, tasks=[f"t{i // seeds}" for i in range(len(values))])
+    assert all(math.isfinite(n) for n in numbers(found.json()))
+    if found.ci95:
+        assert 0 <= found.ci95[0] <= found.mean + 1e-9
+        assert found.mean - 1e-9 <= found.ci95[1] <= 1
+
+
+# Two models on the same tasks
+
+
+def test_equal_models_do_not_differ():
+    """A model against itself: difference 0, p 1, and an interval that is not a point."""
+    a = [1.0, 0.0] * 25
+    found = stats.paired_difference(a, a, tasks=tasks(50))
+    assert (found.mean, found.p, found.detectable) == (0.0, 1.0, None)
+    assert found.ci95 == pytest.approx((-0.0533, 0.0533), abs=1e-3)
+
+
+def test_sign_flips_are_exact_for_few_tasks():
+    """Six tasks all won: two of the 64 sign patterns are as extreme."""
+    found = stats.paired_difference([0.9] * 3 + [0.8] * 3, [0.1] * 6, tasks=tasks(6))
+    assert found.p == pytest.approx(2 / 64)
+
+
+def test_the_paired_p_agrees_with_scipy():
+    """Over many tasks with ordinary values the permutation p is close to the paired t-test's."""
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0.2, 1, 80), rng.normal(0, 1, 80)
+    assert stats.paired_p(a, b, tasks=tasks(80)) == pytest.approx(
+        scipy_stats.ttest_rel(a, b).pvalue, abs=0.02
+    )
+
+
+def test_seeds_are_not_evidence():
+    """Five tasks stay five tasks: ten seeds each cannot make a difference significant."""
+    found = stats.paired_difference([1.0] * 50, [0.0] * 50, tasks=tasks(5, 10))
+    assert found.p == pytest.approx(2 / 32)
+    assert found.n_tasks == 5
+
+
+def test_pairs_with_a_hole_are_left_out():
+    """A row that one model lacks says nothing about the difference, and no shared row leaves it undefined."""
+    found = stats.paired_difference([1, 1, math.nan], [0, math.nan, 0], tasks=tasks(3))
+    assert (found.mean, found.n, found.missing) == (1.0, 1, 2)
+    assert stats.paired_difference([math.nan], [1], tasks=["a"]).mean is None
+
+
+def test_lengths_must_agree():
+    """Two models with different rows cannot be paired."""
+    with pytest.raises(ValueError, match="same rows twice: 2 and 1"):
+        stats.paired_difference([1, 0], [1], tasks=tasks(2))
+
+
+def test_the_detectable_difference_is_detected_four_times_in_five():
+    """Planting the difference called detectable makes the test find it in about 80 % of draws."""
+    rng = np.random.default_rng(3)
+    noise = rng.normal(0, 0.3, 40)
+    planted = stats.paired_difference(noise, np.zeros(40), tasks=tasks(40)).detectable
+    found = [
+        scipy_stats.ttest_1samp(rng.normal(planted, noise.std(ddof=1), 40), 0).pvalue < 0.05
+        for _ in range(2_000)
+    ]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+# Rank groups
+
+
+def test_models_that_cannot_be_told_apart_share_a_rank():
+    """Two equal leaders rank first together; the clearly worse one is third."""
+    rng = np.random.default_rng(4)
+    good = rng.binomial(1, 0.8, 60).astype(float)
+    table = [rng.binomial(1, 0.1, 60), good, np.where(np.arange(60) == 0, 1 - good, good)]
+    found = stats.rank_groups(table, models=["bad", "a", "b"], tasks=tasks(60))
+    assert {row.model: row.rank for row in found} == {"a": 1, "b": 1, "bad": 3}
+    assert found[2].leader == "bad"
+
+
+def test_a_model_without_values_is_unranked():
+    """Nothing measured is no rank, and does not disturb the others; one model alone leads itself."""
+    found = stats.rank_groups([[math.nan, math.nan], [1, 0]], models=["none", "one"], tasks=tasks(2))
+    assert [(row.model, row.rank) for row in found] == [("one", 1), ("none", None)]
+    assert stats.rank_groups(np.empty((0, 2)), models=[], tasks=tasks(2)) == []
+
+
+def test_holm_is_stricter_than_a_single_test():
+    """A difference that is significant alone shares the leader's rank as one of several comparisons."""
+    leader, close = np.ones(7), np.zeros(7)  # p = 2/128 alone, .0625 with Holm over four
+    alone = stats.rank_groups([leader, close], models=["l", "c"], tasks=tasks(7))
+    assert [row.rank for row in alone] == [1, 2]
+    four = stats.rank_groups([leader, close, close, close, close], models=list("labcd"), tasks=tasks(7))
+    assert {row.rank for row in four} == {1}
+
+
+def test_ranking_wants_a_matching_table():
+    """A table of another shape, or one name twice, is refused."""
+    with pytest.raises(ValueError, match="not \\(models, rows\\)"):
+        stats.rank_groups([[1, 0]], models=["a", "b"], tasks=tasks(2))
+    with pytest.raises(ValueError, match="different model names"):
+        stats.rank_groups([[1], [0]], models=["a", "a"], tasks=["t"])
+
+
+# Coefficients
+
+
+@given(AXES)
+@settings(max_examples=150, deadline=None)
+def test_coefficients_are_scipys(axes):
+    """With and without ties, Pearson, Spearman and Kendall are scipy's, or None where scipy has NaN."""
+    x, y = axes
+    pairs = [(stats.pearson, scipy_stats.pearsonr), (stats.spearman, scipy_stats.spearmanr)]
+    for ours, theirs in [*pairs, (stats.kendall, scipy_stats.kendalltau)]:
+        found = ours(x, y)
+        if len(set(x)) == 1 or len(set(y)) == 1:
+            assert found.value is None
+            assert "the same for all models" in found.why
+        else:
+            assert found.value == pytest.approx(theirs(x, y).statistic, abs=1e-9)
+
+
+@given(AXES)
+@settings(max_examples=100, deadline=None)
+def test_mmrv_and_pairwise_accuracy_are_their_definitions(axes):
+    """Both agree with the double loop that their docstrings describe."""
+    x, y = axes
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        return
+    n = range(len(x))
+    worst = [max(abs(y[i] - y[j]) * ((x[i] > x[j]) != (y[i] > y[j])) for j in n) for i in n]
+    assert stats.mmrv(score=x, success=y).value == pytest.approx(np.mean(worst))
+    right = [0.5 if x[i] == x[j] else (x[i] > x[j]) == (y[i] > y[j]) for i in n for j in n if y[i] > y[j]]
+    assert stats.pairwise_accuracy(x, y).value == pytest.approx(np.mean(right))
+
+
+@pytest.mark.parametrize("axis", [[], [0.5], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5]])
+def test_a_constant_axis_is_undefined(axis):
+    """Nothing, one model or a constant axis gives None with a reason, never 0 or 1."""
+    other = list(range(len(axis)))
+    found = [f(axis, other) for f in (stats.pearson, stats.spearman, stats.kendall, stats.pairwise_accuracy)]
+    for one in [*found, stats.mmrv(score=axis, success=other), stats.mmrv(score=other, success=axis)]:
+        assert one.value is None
+        assert one.why
+
+
+def test_two_models_have_an_order_but_no_correlation():
+    """Two models define MMRV and pairwise accuracy, and neither Pearson nor ranks."""
+    assert stats.mmrv(score=[0, 1], success=[0.4, 0.1]).value == pytest.approx(0.3)
+    assert stats.pairwise_accuracy([0, 1], [0.4, 0.1]).value == 0.0
+    assert stats.pearson([0, 1], [0.4, 0.1]).why == "2 models, at least 3 needed"
+
+
+def test_rounding_noise_is_a_tie():
+    """0.1 + 0.2 and 0.3 are one value: such an axis is constant, and ranks do not see the last bit."""
+    assert stats.pearson([0.1 + 0.2, 0.3, 0.3], [1, 2, 3]).value is None
+    assert stats.kendall([0.1 + 0.2, 0.3, 0.5], [2, 1, 3]).value == pytest.approx(
+        scipy_stats.kendalltau([1, 1, 2], [2, 1, 3])[0]
+    )
+
+
+def test_mmrv_takes_keywords_only():
+    """MMRV is not symmetric, so it refuses to guess which list is which."""
+    with pytest.raises(TypeError):
+        stats.mmrv([1, 2, 3], [1, 2, 3])
+
+
+def test_bad_axes_are_refused():
+    """NaN is not a score, and lists of different length are not pairs."""
+    with pytest.raises(ValueError, match="score must be a list of finite numbers"):
+        stats.pearson([1, math.nan, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="3 scores but 2 success"):
+        stats.pearson([1, 2, 3], [1, 2])
+
+
+# Published figures
+
+
+@pytest.mark.parametrize(
+    ("sim", "real", "r", "right", "swapped"),
+    [
+        (published.SIMPLER_SIM, published.SIMPLER_REAL, 0.976, 0.031, 0.0618),
+        (published.DRAWER_SIM, published.DRAWER_REAL, 0.737, 0.321, 0.0628),
+    ],
+)
+def test_simpler(sim, real, r, right, swapped):
+    """SIMPLER's printed Pearson and MMRV come out; swapped arguments give the other documented value."""
+    assert stats.pearson(sim, real).value == pytest.approx(r, abs=0.004)
+    assert stats.mmrv(score=sim, success=real).value == pytest.approx(right, abs=0.0015)
+    assert stats.mmrv(score=real, success=sim).value == pytest.approx(swapped, abs=0.0001)
+
+
+def test_weaver():
+    """WEAVER's printed Pearson and Spearman of its Ctrl-World panel come out, ties included."""
+    assert stats.pearson(published.WEAVER_SIM, published.WEAVER_REAL).value == pytest.approx(0.552, abs=0.003)
+    assert stats.spearman(published.WEAVER_SIM, published.WEAVER_REAL).value == pytest.approx(
+        0.523, abs=0.003
+    )
+
+
+def test_autoeval():
+    """AutoEval's printed Pearson and MMRV are means over its tasks."""
+    rates = [(np.array(auto) / 50, np.array(human) / 50) for human, auto in published.AUTOEVAL.values()]
+    assert np.mean([stats.pearson(*pair).value for pair in rates]) == pytest.approx(0.942, abs=0.0006)
+    found = [stats.mmrv(score=auto, success=human).value for auto, human in rates]
+    assert np.mean(found) == pytest.approx(0.015, abs=0.0006)
+
+
+def test_worldarena():
+    """WorldArena's printed r = .600 of six world models comes out, with an interval that holds zero."""
+    success = np.mean(published.WORLDARENA_SUCCESS, axis=1)
+    found = stats.agreement(published.WORLDARENA_SCORE, success, models=NAMES[:6])
+    assert found.pearson.value == pytest.approx(0.600, abs=0.0006)
+    assert found.pearson.ci95[0] < 0 < found.pearson.ci95[1]
+    assert "beyond 0.81" in found.note
+
+
+# Agreement
+
+
+def test_the_order_of_models_does_not_matter():
+    """Shuffled input, the same seed: the same record to the last digit."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2, 10))
+    order = rng.permutation(10)
+    once = stats.agreement(x, y, models=NAMES[:10], resamples=499)
+    shuffled = stats.agreement(x[order], y[order], models=[NAMES[i] for i in order], resamples=499)
+    assert once == shuffled
+
+
+def test_the_seed_decides():
+    """One seed gives one record; another seed moves the bootstrap and not the values."""
+    x, y = np.random.default_rng(6).normal(size=(2, 10))
+    first, again, other = (stats.agreement(x, y, models=NAMES[:10], seed=s, resamples=199) for s in (1, 1, 2))
+    assert first == again
+    assert first.kendall.ci95 != other.kendall.ci95
+    assert first.kendall.value == other.kendall.value
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_p_is_scipys_permutation_p(n):
+    """The p of Pearson is scipy's permutation p: exact for few models, close for many."""
+    x, y = np.random.default_rng(7).normal(size=(2, n))
+    method = scipy_stats.PermutationMethod(n_resamples=np.inf if n == 5 else 9_999, rng=0)
+    expected = scipy_stats.pearsonr(x, y, method=method).pvalue
+    found = stats.agreement(x, y, models=NAMES[:n], resamples=99).pearson.p
+    assert found == pytest.approx(expected, abs=1e-9 if n == 5 else 0.02)
+
+
+def test_a_small_mmrv_is_the_significant_one():
+    """A perfect order of six has the smallest possible p for MMRV, not the largest."""
+    found = stats.agreement(range(6), range(6), models=NAMES[:6], resamples=99)
+    assert found.mmrv.p == pytest.approx(1 / 720)
+
+
+def test_a_perfect_order_is_not_certainty():
+    """Rank intervals of a perfect order have a width; Pearson and MMRV say that they have none."""
+    found = stats.agreement(range(8), range(8), models=NAMES[:8], resamples=99)
+    assert found.spearman.ci95 == pytest.approx((0.903, 1.0), abs=0.002)
+    assert found.kendall.ci95 == pytest.approx((0.728, 1.0), abs=0.002)
+    assert found.pairwise_accuracy.ci95 == pytest.approx((0.864, 1.0), abs=0.002)
+    assert (found.pearson.ci95, found.mmrv.ci95) == (None, None)
+    assert found.pearson.why
+    assert found.mmrv.why
+    reverse = stats.agreement(range(8), range(8)[::-1], models=NAMES[:8], resamples=99)
+    assert reverse.kendall.ci95 == pytest.approx((-1.0, -0.728), abs=0.002)
+    assert reverse.pairwise_accuracy.ci95 == pytest.approx((0.0, 0.136), abs=0.002)
+
+
+def test_undefined_resamples_are_dropped_and_counted():
+    """One success among six models leaves a third of the resamples constant: they are counted."""
+    found = stats.agreement(
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 0, 0, 1, 0, 0], models=NAMES[:6], resamples=900
+    )
+    assert 200 < found.kendall.dropped < 400
+    assert found.kendall.ci95 is not None
+
+
+def test_leaving_one_model_out():
+    """A correlation that one model carries falls apart in the row that leaves it out."""
+    found = stats.agreement([0, 0.1, 0, 0.1, 1], [0, 0, 0.1, 0.1, 1], models=list("abcde"), resamples=99)
+    without = {row["model"]: row for row in found.leave_one_out}
+    assert list(without) == list("abcde")
+    assert found.pearson.value > 0.98
+    assert without["e"]["pearson"] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_too_few_models_say_so(n):
+    """No interval below four models, no correlation below three, and never NaN or an exception."""
+    found = stats.agreement(range(n), range(n), models=NAMES[:n])
+    assert all(math.isfinite(number) for number in numbers(found.json()))
+    assert found.note
+    assert found.pearson.ci95 is None
+    assert (found.pearson.value is None) == (n < 3)
+
+
+def test_a_constant_axis_leaves_everything_undefined():
+    """Models that all succeed alike have no agreement to speak of: None and a reason in every coefficient."""
+    found = stats.agreement([0.1, 0.5, 0.9, 0.3], [0.2] * 4, models=NAMES[:4]).json()
+    for name in agreement_module.KERNELS:
+        assert found[name] == {
+            "value": None,
+            "ci95": None,
+            "p": None,
+            "why": "success the same for all models",
+        }
+
+
+def test_a_record_survives_json():
+    """What `json()` gives is equal to itself after a round trip, without NaN."""
+    x, y = np.random.default_rng(8).normal(size=(2, 9))
+    found = stats.agreement(x, y, models=NAMES[:9], resamples=99).json()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_names_are_one_each():
+    """A model named twice, or a name too few, is refused."""
+    with pytest.raises(ValueError, match="named twice"):
+        stats.agreement([1, 2], [1, 2], models=["a", "a"])
+    with pytest.raises(ValueError, match="1 model names for 2"):
+        stats.agreement([1, 2], [1, 2], models=["a"])
+
+
+def test_rows_give_the_interval_of_measuring_again():
+    """With many rows a model the same models would give nearly the same r; with few rows anything."""
+    rng = np.random.default_rng(9)
+    x = np.linspace(0.2, 0.8, 6)
+    widths = []
+    for count in (20, 2_000):
+        rows = tuple([rng.binomial(1, p, count) for p in x] for _ in range(2))
+        means = [[row.mean() for row in side] for side in rows]
+        found = stats.agreement(*means, models=NAMES[:6], rows=rows, resamples=499)
+        widths.append(np.ptp(found.pearson.ci95_rows))
+    assert widths[1] < 0.05 < widths[0]
+    with pytest.raises(ValueError, match="1 lists of score rows for 2 models"):
+        stats.agreement([1, 2], [1, 2], models=["a", "b"], rows=([[1]], [[1]]))
+
+
+# Planted truth
+
+
+def test_intervals_of_means_cover_a_planted_truth():
+    """Of 300 draws of 30 tasks with 3 dependent seeds, about 95 % of the intervals hold the true rate."""
+    rng = np.random.default_rng(10)
+    held = 0
+    for seed in range(300):
+        rate = np.repeat(rng.beta(1.2, 0.8, 30), 3)  # mean .6
+        found = stats.mean_interval(rng.binomial(1, rate), tasks=tasks(30, 3), seed=seed)
+        held += found.ci95[0] <= 0.6 <= found.ci95[1]
+    assert 0.91 <= held / 300 <= 0.985
+
+
+@pytest.mark.parametrize("n", [8, 14, 20])
+def test_intervals_of_coefficients_cover_a_planted_truth(n, monkeypatch):
+    """Of 200 draws of n models with true r .6, about 95 % of each coefficient's intervals hold it."""
+    monkeypatch.setattr(agreement_module, "_permutation_p", lambda *args, **kwargs: 1.0)
+    monkeypatch.setattr(agreement_module, "_leave_one_out", lambda *args: ())
+    rng, tau = np.random.default_rng(11), 2 / math.pi * math.asin(0.6)
+    truth = {
+        "pearson": 0.6,
+        "spearman": 6 / math.pi * math.asin(0.3),
+        "kendall": tau,
+        "pairwise_accuracy": (tau + 1) / 2,
+    }
+    draws = rng.normal(size=(2, 4_000, n))
+    draws[1] = 0.6 * draws[0] + 0.8 * draws[1]
+    truth["mmrv"] = float(agreement_module.KERNELS["mmrv"][0](draws[0], draws[1]).mean())
+    held: dict[str, list[bool]] = {name: [] for name in truth}
+    for x, y in draws.swapaxes(0, 1)[:200]:
+        found = stats.agreement(x, y, models=NAMES[:n], resamples=299)
+        for name, value in truth.items():
+            interval = getattr(found, name).ci95
+            if interval:  # MMRV has none where no rank is violated
+                held[name].append(interval[0] <= value <= interval[1])
+    assert all(len(hits) >= 195 and 0.89 <= np.mean(hits) <= 1.0 for hits in held.values())
+    assert all(0.91 <= np.mean(held[name]) <= 0.995 for name in ("pearson", "spearman", "kendall"))
