@@ -10,14 +10,14 @@ import numpy as np
 
 from .types import UserError, Video
 
-MAX_FRAMES, MAX_PIXELS = 4096, 4096 * 2304
+MAX_FRAMES, MAX_PIXELS = 8192, 4096 * 2304
 
 
 class VideoError(UserError):
     """A file that holds no usable video; says why in a few words."""
 
 
-def encode(video: Video, *, web: bool = False) -> bytes:
+def encode(video: Video, *, web: bool = False, crf: int = 8) -> bytes:
     """An mp4. By default with full color resolution and little loss, for judges; `web` is what every browser plays.
 
     The same frames give the same bytes (one thread). Raises VideoError for frames that are no video.
@@ -35,7 +35,7 @@ def encode(video: Video, *, web: bool = False) -> bytes:
         stream = container.add_stream("libx264", rate=_rate(video.fps))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p" if web else "yuv444p"
-        stream.options = {"crf": "20" if web else "8", "threads": "1", "preset": "veryfast"}
+        stream.options = {"crf": str(max(crf, 20) if web else crf), "threads": "1", "preset": "veryfast"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -18,6 +18,11 @@ INSTRUCTIONS: dict[str, list[str]] = yaml.safe_load(
 BEHAVIORS = list(INSTRUCTIONS)
 KINDS = list(DEFECTS)
 PIXEL_KINDS = ("freeze", "time_warp", "deform", "color_drift")
+DRAWN_ANEW = {
+    "freeze": 0.26, "time_warp": 0.24, "deform": 0.06, "color_drift": 0.06,
+    "appear": 0.14, "vanish": 0.14, "teleport": 0.1,
+}  # fmt: skip
+"""Kinds of defects that need no simulator, and how often each is drawn: the hard ones more often."""
 SUCCESS_WEIGHT = 1.5
 """Of a success's own instruction among the questions: there are fewer of them than of the others."""
 PHYSICS = -1
@@ -118,7 +123,7 @@ def other(clip: Clip, rng: np.random.Generator) -> int:
 
 
 def sound(clip: Clip, rng: np.random.Generator) -> Asked:
-    """The episode as it happened."""
+    """The episode as it happened, at times with a block that lies there all along."""
     questions = [(PHYSICS, 1, 1.0)]
     if clip.done:
         questions.append((int(rng.choice(list(clip.done))), 1, SUCCESS_WEIGHT))
@@ -126,7 +131,8 @@ def sound(clip: Clip, rng: np.random.Generator) -> Asked:
         questions.append((clip.behavior, 0, 1.5))
     if clip.behavior in clip.done or rng.uniform() < 0.4:
         questions.append((other(clip, rng), 0, 1.0))
-    return Asked(frames=clip.frames, questions=questions, behavior=clip.behavior, done=clip.done)
+    frames = with_block(clip.frames, "", rng) if rng.uniform() < 0.12 else clip.frames
+    return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=clip.done)
 
 
 def static(clip: Clip, rng: np.random.Generator) -> Asked:
@@ -142,16 +148,43 @@ def reversed_(clip: Clip, rng: np.random.Generator) -> Asked:
 
 
 def broken(clip: Clip, rng: np.random.Generator) -> Asked:
-    """The recorded defect, or one of pixels or time drawn anew."""
-    if clip.broken is not None and rng.uniform() < 0.7:
+    """The recorded defect, or one drawn anew: of pixels or time, or of a block painted over the frames."""
+    if clip.broken is not None and rng.uniform() < 0.5:
         frames, kind, magnitude = clip.broken, clip.kind, clip.magnitude
     else:
-        kind = PIXEL_KINDS[int(rng.integers(len(PIXEL_KINDS)))]
-        magnitude = float(rng.uniform(0, VISIBLE) if rng.uniform() < 0.25 else rng.uniform(VISIBLE, 1))
-        frames = pixel_defect(clip.frames, kind, magnitude, rng)
+        kind = str(rng.choice(list(DRAWN_ANEW), p=list(DRAWN_ANEW.values())))
+        magnitude = float(rng.uniform(0, VISIBLE) if rng.uniform() < 0.2 else rng.uniform(VISIBLE, 1))
+        if kind in PIXEL_KINDS:
+            frames = pixel_defect(clip.frames, kind, magnitude, rng)
+        else:
+            frames, magnitude = with_block(clip.frames, kind, rng), 1.0
     weight = 0.25 if abs(magnitude - VISIBLE) < 0.05 else 1.0
     questions = [(PHYSICS, int(magnitude < VISIBLE), weight)]
     return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=None, kind=kind, magnitude=magnitude)
+
+
+def with_block(frames: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """A block painted over still parts of the frames, which appears, vanishes or teleports, or (kind '') stays."""
+    height, width = rng.integers(4, 12, 2)
+    side, start = frames.shape[1], int(rng.integers(3, len(frames) - 6))
+    motion = np.abs(frames[::4].astype(np.int16) - frames[0]).max((0, 3))
+    places = np.stack([rng.integers(16, side - height, 6), rng.integers(0, side - width, 6)], axis=1)
+    stir = [motion[y : y + height, x : x + width].sum() for y, x in places]
+    (y, x), (y2, x2) = places[np.argsort(stir)[:2]]
+    if abs(y2 - y) + abs(x2 - x) < 6:
+        x2 = x + 8 if x < side // 2 else x - 8
+        x2 = int(np.clip(x2, 0, side - width))
+    color = 255 * rng.permutation([rng.uniform(0.7, 1), rng.uniform(0, 0.4), rng.uniform(0, 1)]) * rng.uniform(0.5, 1)
+    block = np.broadcast_to(color, (height, width, 3)).copy()
+    block[: height // 2] *= rng.uniform(0.9, 1.2)  # the lit top
+    painted = frames.copy()
+    for t in range(len(frames)):
+        late = t >= start
+        if kind == "appear" and not late or kind == "vanish" and late:
+            continue
+        top, left = (y2, x2) if kind == "teleport" and late else (y, x)
+        painted[t, top : top + height, left : left + width] = np.clip(block, 0, 255)
+    return painted
 
 
 def pixel_defect(frames: np.ndarray, kind: str, magnitude: float, rng: np.random.Generator) -> np.ndarray:

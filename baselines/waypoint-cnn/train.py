@@ -1,0 +1,119 @@
+"""Train the IDM on teleoperation data only: `python baselines/waypoint-cnn/train.py --data runs/sim-data`.
+
+What it must hold for (other behaviors, objects and rooms) it never sees, so the pictures are changed in every way that
+leaves the robot where it is: colors mixed, a color field laid over, boxes pasted, blur, noise.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional as F  # noqa: N812
+
+from dreamgen_bench.envs.demonstrations import labels_of  # noqa: F401 - the label order is defined there
+from dreamgen_bench.idms.waypoint_cnn import network, prepared, windows
+
+OUT = Path(__file__).parents[2] / "dreamgen_bench/weights/waypoint-cnn"
+
+
+def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    frames, labels = [], []
+    for path in sorted(folder.glob("teleop-*.npz")):
+        data = np.load(path)
+        frames.append(data["frames"])
+        labels.append(np.concatenate([data["states"][:, 1:], data["actions"]], 2))
+    return np.concatenate(frames), np.concatenate(labels).astype(np.float32)
+
+
+def augmented(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """[N, 4, 64, 64, 3] in 0..255, every sample changed in its own way but constant over its frames."""
+    n = len(x)
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=rng)
+
+    strength = uniform(n, 1, 1) * 0.5
+    mix = torch.eye(3) + torch.randn(n, 3, 3, generator=rng) * strength * 0.6
+    x = torch.einsum("ntijc,ncd->ntijd", x, mix)
+    x = x * (0.6 + 0.8 * uniform(n, 1, 1, 1, 1)) + 60 * (uniform(n, 1, 1, 1, 3) - 0.5)
+    field = F.interpolate(uniform(n, 3, 4, 4) * 255, size=64, mode="bilinear").permute(0, 2, 3, 1)[:, None]
+    share = 0.55 * uniform(n, 1, 1, 1, 1) * (uniform(n, 1, 1, 1, 1) < 0.6)
+    x = x * (1 - share) + field * share
+    for _ in range(3):
+        for i in torch.nonzero(uniform(n) < 0.35).flatten().tolist():
+            h, w = (torch.rand(2, generator=rng) * 18 + 4).int().tolist()
+            top, left = int(uniform(1) * (64 - h)), int(uniform(1) * (64 - w))
+            color = uniform(3) * 255
+            x[i, :, top : top + h, left : left + w] = color + 20 * (uniform(1) - 0.5)
+    soft = torch.nonzero(uniform(n) < 0.4).flatten()
+    if len(soft):
+        flat = x[soft].permute(0, 1, 4, 2, 3).reshape(-1, 3, 64, 64)
+        flat = F.interpolate(F.avg_pool2d(flat, 2), scale_factor=2, mode="bilinear")
+        x[soft] = flat.reshape(len(soft), -1, 3, 64, 64).permute(0, 1, 3, 4, 2)
+    x = x + torch.randn(x.shape, generator=rng) * 8 * uniform(n, 1, 1, 1, 1)
+    return x.clamp(0, 255)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("runs/sim-data"))
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    rng = torch.Generator().manual_seed(args.seed)
+    frames, labels = read(args.data)
+    held = len(frames) // 20
+    mean, std = labels.reshape(-1, 8).mean(0), labels.reshape(-1, 8).std(0)
+    inputs = np.concatenate([windows(clip) for clip in frames[held:]])
+    targets = torch.from_numpy(((labels[held:] - mean) / std).reshape(-1, 8))
+    net = network()
+    optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=1e-3)
+    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
+    started = time.time()
+    for step in range(args.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 1.2e-3 * min(1, step / 100) * (0.5 * (1 + math.cos(math.pi * step / args.steps)) + 0.01)
+        index = torch.randint(len(targets), (args.batch,), generator=rng)
+        batch = augmented(torch.from_numpy(inputs[index.numpy()]).float(), rng)
+        loss = F.smooth_l1_loss(net(prepared(batch)), targets[index], beta=0.3)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(net)
+        if step % 250 == 249 or step == args.steps - 1:
+            error = held_out(average.module, frames[:held], labels[:held], mean, std)
+            print(f"{step + 1} {time.time() - started:.0f}s loss {loss.item():.4f} held out {error}", flush=True)
+            save(average.module, args.out, mean, std, step + 1, error)
+
+
+def held_out(net, frames, labels, mean, std) -> dict[str, float]:
+    net.eval()
+    with torch.inference_mode():
+        out = torch.cat([net(prepared(torch.from_numpy(windows(clip)).float())) for clip in frames]).numpy() * std + mean
+    away = np.abs(out - labels.reshape(-1, 8)).mean(0)
+    return {"hand_mm": round(float(away[:3].mean() * 1000), 2), "opening": round(float(away[3]), 4),
+            "grip": round(float(away[7]), 4)}
+
+
+def save(net, out: Path, mean, std, steps: int, error: dict[str, float]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, out / "model.safetensors")
+    sha256 = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
+    config = {"width": 32, "size": 64, "mean": mean.tolist(), "std": std.tolist(), "steps": steps, "held_out": error,
+              "sha256": sha256}
+    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Inverse dynamics models: a video in, pseudo-actions out."""
+
+from ..types import Spec
+
+SPECS = [
+    Spec(
+        name="waypoint-cnn",
+        revision="1",
+        load="dreamgen_bench.idms.waypoint_cnn:load",
+        args={"checkpoint": "weights/waypoint-cnn"},
+        license="Apache-2.0",
+        summary="small CNN: frames to the waypoint after each step and the mean action in it",
+        weights="shipped",
+        trained_on=("sim-data teleop: pick-and-place in the lab",),
+    )
+]

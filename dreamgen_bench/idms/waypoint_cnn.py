@@ -1,0 +1,99 @@
+"""A regression IDM: a small CNN sees the frames around a step and says where the hand is after it, and what it did.
+
+It sees four frames (before, at, after, and after that), because whether the fingers grip shows only a little later.
+Convolution 5x5 and three of 3x3, each halving the picture but the last, two coordinate channels, two linear layers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..types import LABELS, UserError, Video
+
+if TYPE_CHECKING:
+    import torch
+
+OFFSETS = (-1, 0, 1, 2)
+"""Frames seen, counted from the step's first; the ends of a video are repeated."""
+
+
+def network(width: int = 32) -> Any:
+    """The untrained network: float32 [N, 12, 64, 64] in -1..1 to normalized labels [N, 8]."""
+    from torch import nn
+
+    def block(inner: int, outer: int, stride: int) -> Any:
+        return nn.Sequential(nn.Conv2d(inner, outer, 3, stride, 1), nn.GroupNorm(8, outer), nn.SiLU())
+
+    channels = 3 * len(OFFSETS) + 2
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(channels, width, 5, 2, 2), nn.GroupNorm(8, width), nn.SiLU()),
+        block(width, 2 * width, 2),
+        block(2 * width, 3 * width, 2),
+        block(3 * width, 3 * width, 1),
+        nn.Conv2d(3 * width, 48, 1),
+        nn.Flatten(),
+        nn.Linear(48 * 64, 256),
+        nn.SiLU(),
+        nn.Linear(256, len(LABELS)),
+    )
+
+
+def windows(frames: np.ndarray) -> np.ndarray:
+    """uint8 [T, H, W, 3] -> uint8 [T - 1, len(OFFSETS), H, W, 3], a window for each step."""
+    steps = np.arange(len(frames) - 1)[:, None] + np.array(OFFSETS)
+    return frames[np.clip(steps, 0, len(frames) - 1)]
+
+
+def prepared(batch: torch.Tensor) -> torch.Tensor:
+    """float [N, 4, 64, 64, 3] in 0..255 -> [N, 14, 64, 64] with coordinate channels."""
+    import torch
+
+    count, _, height, width, _ = batch.shape
+    pictures = batch.permute(0, 1, 4, 2, 3).flatten(1, 2) / 127.5 - 1
+    y = torch.linspace(-1, 1, height).view(1, 1, height, 1).expand(count, 1, height, width)
+    x = torch.linspace(-1, 1, width).view(1, 1, 1, width).expand(count, 1, height, width)
+    return torch.cat([pictures, y, x], 1)
+
+
+class WaypointCNN:
+    """Labels videos of the robot in front of its own camera, at the rate at which it was trained."""
+
+    def __init__(self, net: Any, mean: np.ndarray, std: np.ndarray, size: int):
+        self._net, self._mean, self._std, self._size = net.eval(), mean, std, size
+
+    def label(self, videos: Sequence[Video]) -> Iterator[np.ndarray]:
+        """For each video, float32 [T - 1, 8] in the order of LABELS; pictures of other sizes are resized."""
+        import torch
+
+        for video in videos:
+            frames = self._resized(video.frames)
+            with torch.inference_mode():
+                out = self._net(prepared(torch.from_numpy(windows(frames)).float()))
+            yield (out.numpy() * self._std + self._mean).astype(np.float32)
+
+    def _resized(self, frames: np.ndarray) -> np.ndarray:
+        from PIL import Image
+
+        if frames.shape[1:3] == (self._size, self._size):
+            return frames
+        size = (self._size, self._size)
+        return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in frames])
+
+
+def load(checkpoint: str) -> WaypointCNN:
+    """From a folder with model.safetensors and config.json; a relative path is one inside the package."""
+    from safetensors.torch import load_file
+
+    folder = Path(__file__).parents[1] / checkpoint
+    if not (folder / "model.safetensors").is_file():
+        raise UserError(f"{folder}: no model.safetensors there; baselines/waypoint-cnn/run.sh makes it")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    net = network(config["width"])
+    net.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
+    mean, std = (np.array(config[key], np.float32) for key in ("mean", "std"))
+    return WaypointCNN(net, mean, std, config["size"])

@@ -1,0 +1,21 @@
+"""Policies: an observation in, a chunk of waypoints out."""
+
+from ..types import Spec
+
+SPECS = [
+    Spec(
+        name="bc-chunk",
+        revision="1",
+        load="dreamgen_bench.policies.bc_chunk:load",
+        fit="dreamgen_bench.policies.bc_chunk:fit",
+        license="Apache-2.0",
+        summary="language-conditioned behavior cloning with action chunks, from pictures alone",
+    ),
+    Spec(
+        name="random",
+        revision="1",
+        load="dreamgen_bench.policies.random_waypoints:load",
+        license="Apache-2.0",
+        summary="uniform waypoints: the floor",
+    ),
+]

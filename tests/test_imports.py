@@ -1,0 +1,90 @@
+"""Who may import whom, and what must stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "dreamgen_bench"
+PLUGINS = {"world_models", "judges", "idms", "policies", "envs", "rubrics"}
+STAGES = {"generate", "judge", "label", "train", "evaluate"}
+LEAVES = {"types", "version"}
+ALLOWED = {
+    "registry": LEAVES,
+    "stats": {"agreement"},
+    "agreement": set(),
+    "store": LEAVES,
+    "video": LEAVES,
+    "suites": LEAVES | {"registry"},
+    "correlate": LEAVES | {"stats", "agreement", "store"},
+    "scores": LEAVES | {"stats"},
+    "plots": LEAVES | {"stats", "standings"},
+    **{stage: LEAVES | {"suites", "store", "video"} for stage in STAGES},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of our own modules that a file imports, anywhere in it."""
+    tree = ast.parse(path.read_text("utf-8"))
+    level = len(path.relative_to(PACKAGE).parts)
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == level:
+            found |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dreamgen_bench."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("dreamgen_bench.")}
+    return found
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_a_module_imports_only_what_its_layer_may(module):
+    """Stages meet on disk, statistics know no files, and nobody reaches up."""
+    assert imported(PACKAGE / f"{module}.py") <= ALLOWED[module]
+
+
+@pytest.mark.parametrize("kind", sorted(PLUGINS))
+def test_plug_ins_import_types_and_registry_only(kind):
+    """A plug-in never calls a stage. Controls of the sim track may use the simulator."""
+    extra = {"envs"} if kind == "world_models" else set()
+    for path in (PACKAGE / kind).glob("*.py"):
+        assert imported(path) <= {"types", "registry"} | extra, path
+
+
+@pytest.mark.parametrize("library", ["matplotlib"])
+def test_only_plots_draws(library):
+    """One module knows the plotting library."""
+    users = {p.name for p in PACKAGE.rglob("*.py") if f"import {library}" in p.read_text("utf-8")}
+    assert users == {"plots.py"}
+
+
+def test_only_the_command_line_prints():
+    """Everything else returns values."""
+    for path in PACKAGE.rglob("*.py"):
+        calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+        assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"], path
+
+
+def test_nothing_imports_baselines_or_tests():
+    """How things were trained is never needed to use them."""
+    for path in PACKAGE.rglob("*.py"):
+        assert not {"baselines", "tests"} & {name.split(".")[0] for name in imported(path)}, path
+
+
+@pytest.mark.parametrize("code", ["import dreamgen_bench", "from dreamgen_bench.cli import main; main()"])
+def test_listing_loads_no_torch_and_no_simulator(code):
+    """`import dreamgen_bench` and `dreamgen-bench list` are instant on any machine."""
+    script = f"import sys; sys.argv = ['dreamgen-bench', 'list']\ntry:\n    {code}\nexcept SystemExit as e:\n"
+    script += "    assert not e.code\nheavy = {'torch', 'matplotlib', 'mujoco', 'diffusers', 'transformers'}\n"
+    script += "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_stay_short():
+    """Four hundred lines are a room; more is a hall."""
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text("utf-8").splitlines()) <= 400, path
