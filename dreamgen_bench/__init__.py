@@ -1,4 +1,4 @@
-"""DreamGen-Bench: world models scored by judges, policies trained on their dreams, and how well the one predicts the other.
+"""DreamGen-Bench: judges score world models, policies train on their dreams; how well does the one predict the other?
 
 An independent re-implementation of the benchmark in DreamGen (Jang et al., CoRL 2025, arXiv 2505.12705).
 """

@@ -280,7 +280,7 @@ def correlate(
     model: Annotated[Optional[str], typer.Option(help="Column of the model's name.")] = None,
     as_json: Json = False,
 ) -> None:
-    """How well a score predicts success, for anybody's table: coefficients with intervals, permutation p, leave-one-out."""
+    """How well a score predicts success in anybody's table: coefficients, intervals, permutation p, leave-one-out."""
     from .correlate import from_table
     from .summary import coefficients
 

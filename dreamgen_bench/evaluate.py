@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,13 @@ def run(
     missing = {row: start for row, start in owed.items() if row not in there}
     summary = Summary(planned=len(owed), skipped=len(owed) - len(missing))
     progress(summary.skipped)
-    model = load() if missing else None
+    if not missing:
+        return summary
+    model = load()
     envs = _Envs(make_env, render=True)
     for row, start in missing.items():
         started = time.perf_counter()
-        success, reason = _attempt(lambda start=start: _episode(model, envs, start))
+        success, reason = _attempt(partial(_episode, model, envs, start))
         record = EpisodeRecord(
             key=row,
             kind="policy",
@@ -131,7 +134,7 @@ def replay(
     for trajectory in sorted(missing, key=lambda t: (tasks[t.suite, t.task].behavior, t.key)):
         task = tasks[trajectory.suite, trajectory.task]
         started = time.perf_counter()
-        success, reason = _attempt(lambda t=trajectory, task=task: _follow(t, task, envs, out))
+        success, reason = _attempt(partial(_follow, trajectory, task, envs, out))
         record = EpisodeRecord(
             key=digest("replay", trajectory.key),
             kind="replay",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -61,7 +62,7 @@ def run(
     model = load()
     for seed in dict.fromkeys(seed for _, _, seed in missing):
         rows = [(key, task) for key, task, s in missing if s == seed]
-        for (key, task), video, seconds in _dream(model, rows, seed):
+        for (key, _), video, seconds in _dream(model, rows, seed):
             record = _keep(plan, key, video, out=out)
             records.append(record.model_copy(update={"seconds": round(seconds, 4)}))
             if record.status == "ok":
@@ -106,7 +107,7 @@ def _dream(model: WorldModel, rows: list[Row], seed: int) -> Iterator[tuple[Row,
 
 def _keep(plan: Plan, key: str, video: Video | str, *, out: Path) -> VideoRecord:
     task, seed = plan.owed[key]
-    base = {
+    base: dict[str, Any] = {
         "key": key,
         "suite": plan.suite.name,
         "suite_digest": plan.suite.digest,

@@ -12,14 +12,25 @@ import csv as csv_module
 import io
 import math
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import stats
-from .standings import ABSENT, COLUMNS, JSON, NOT_MEASURED, RUBRICS, Cell, Paired, Row, paired, rows
+from .standings import (
+    ABSENT,
+    COLUMNS,
+    JSON,
+    NOT_MEASURED,
+    RUBRICS,
+    Cell,
+    Paired,
+    Row,
+    line,
+    paired,
+    rows,
+)
 from .store import RecordFile, read_json, whole_file
 from .types import EpisodeRecord, Judgment, Suite, VideoRecord
 
@@ -27,18 +38,6 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 __all__ = ["Cell", "Row", "caption", "csv", "markdown", "notes", "rows", "run", "tables", "terminal", "title"]
-
-
-def visible(text: str) -> str:
-    r"""The text with what has no shape of its own (controls, zero widths, turns of direction) as \uXXXX."""
-    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    kinds = ((c, unicodedata.category(c)) for c in text)
-    return "".join(f"\\u{ord(c):04x}" if kind in hidden and c not in "\n\t" else c for c, kind in kinds)
-
-
-def line(text: str) -> str:
-    """The same on one line."""
-    return visible(" ".join(text.split()))
 
 
 # Tables
@@ -57,7 +56,9 @@ def title(table: Sequence[Row]) -> str:
 
 def measured(table: Sequence[Row]) -> dict[str, str]:
     """The columns, with their headings, that anyone was measured on in this table."""
-    seen = {column for column in COLUMNS for row in table if row.cell(column).why != NOT_MEASURED}
+    made = [row for row in table if row.group != "reference"]
+    seen = {column for column in COLUMNS for row in made if row.cell(column).why != NOT_MEASURED}
+    seen |= {"success" for row in table if row.success.mean is not None}
     return {column: heading for column, heading in COLUMNS.items() if column in seen}
 
 
@@ -68,9 +69,7 @@ def caption(table: Sequence[Row], judgments: Sequence[JSON] | None = None) -> st
     pairs = paired(waiting, judgments)
     words = ["Mean [95 % interval over tasks]."]
     if len(suites) > 1:
-        words.append(
-            f"Averaged over the suites where it was measured, which count alike: {', '.join(suites)}."
-        )
+        words.append(f"Averaged over the suites where it was measured, which count alike: {', '.join(suites)}.")
     if waiting:
         by_test = "paired sign-flip tests on the same tasks, Holm-corrected"
         by_interval = "their 95 % intervals overlap with its (no paired test without judgments)"
@@ -115,9 +114,9 @@ def notes(table: Sequence[Row]) -> list[str]:
             who.setdefault((why, ", ".join(headings)), []).append(row.model)
     absent = [heading for column, heading in COLUMNS.items() if column not in columns]
     found = [f"{', '.join(absent)}: {NOT_MEASURED}"] if absent else []
-    for (why, headings), models in who.items():
+    for (why, heading), models in who.items():
         names = "every row" if len(models) == len(table) > 1 else ", ".join(models)
-        found.append(f"{names} – {headings}: {why}" if headings else f"{names} – {why}")
+        found.append(f"{names} – {heading}: {why}" if heading else f"{names} – {why}")
     return found + [note for row in table for note in _missing(row)]
 
 
@@ -133,11 +132,7 @@ def _missing(row: Row) -> list[str]:
         cell = row.cell(column)
         if cell.judge_error or cell.unparsed:
             gaps = f"{cell.judge_error} judge errors and {cell.unparsed} unparsed of {cell.planned}"
-            ends = (
-                f"; had all of them failed {cell.bounds[0]:.2f}, passed {cell.bounds[1]:.2f}"
-                if cell.bounds
-                else ""
-            )
+            ends = f"; had all of them failed {cell.bounds[0]:.2f}, passed {cell.bounds[1]:.2f}" if cell.bounds else ""
             found.append(f"{row.model} – {COLUMNS[column]}: {gaps}{ends}")
     return found
 
@@ -194,7 +189,7 @@ def csv(found: Sequence[Row]) -> str:
     about = ["suites", "model", "group", "adaptation", "mark", "rank", "tied_with", "unranked"]
     lines.writerow([*about, "value", "mean", "ci95_low", "ci95_high", *counts, "why"])
     for row in found:
-        known = [";".join(row.suites), row.model, row.group, row.adaptation, row.mark]
+        known: list[Any] = [";".join(row.suites), row.model, row.group, row.adaptation, row.mark]
         known += [row.rank if row.ranked else "", row.leader or "", row.unranked]
         for column, heading in COLUMNS.items():
             cell = row.cell(column)
@@ -214,31 +209,15 @@ def terminal(found: Sequence[Row], *, judgments: Sequence[JSON] | None = None) -
     parts: list[Table | Text] = []
     for table in tables(found):
         texts = [_texts(row, table) for row in table]
-        grid = Table(
-            title=Text(line(title(table))), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold"
-        )
+        grid = Table(title=Text(line(title(table))), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
         for heading in texts[0]:
-            grid.add_column(
-                heading, justify="left" if heading in ("Model", "Group") else "right", overflow="fold"
-            )
+            grid.add_column(heading, justify="left" if heading in ("Model", "Group") else "right", overflow="fold")
         for row, cells in zip(table, texts, strict=True):
             style = "" if row.ranked or "Rank" not in cells else "dim"
             grid.add_row(*(Text(text.replace(" [", "\n[")) for text in cells.values()), style=style)
         below = [caption(table, judgments), *(f"- {note}" for note in notes(table))]
         parts += [grid, Text("\n".join(map(line, below)) + "\n", style="dim")]
     return Group(*parts)
-
-
-def agreement_text(group: Mapping[str, Any] | None) -> str:
-    """One group of correlation.json in words: Pearson r = 0.80 [0.20, 0.97], n = 8."""
-    if group is None:
-        return "undefined: not computed"
-    found, n = group["pearson"], group["n_models"]
-    if found["value"] is None:
-        return f"undefined: {found.get('why') or 'no reason recorded'} (n = {n})"
-    ends = f" [{found['ci95'][0]:.2f}, {found['ci95'][1]:.2f}]" if found["ci95"] else ""
-    p = f", p = {found['p']:.2g}" if found.get("p") is not None else ""
-    return f"Pearson r = {found['value']:.2f}{ends}, n = {n}{p}"
 
 
 # A run folder to files
@@ -308,7 +287,7 @@ def _plot(out: Path, found: Sequence[Row], correlation: JSON | None) -> str:
     from . import plots
 
     known = [row for row in tables(found)[0] if row.group == "reference" and row.success.mean is not None]
-    lines = {f"{row.model} ({row.mark})" if row.mark else row.model: row.success.mean for row in known}
+    lines = {f"{row.model} ({row.mark})" if row.mark else row.model: float(row.success.mean or 0) for row in known}
     (out / "report").mkdir(exist_ok=True)
     png, svg = (out / name for name in FIGURES)
     plots.score_vs_success(correlation, path_png=png, path_svg=svg, references=lines)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,7 @@ def do_generate(run: Run, shard: tuple[int, int]) -> Summary:
             summaries.append(Summary(planned=len(mine) - len(owed), skipped=len(mine) - len(owed)))
             if owed:
                 part = replace(plan, owed=owed)
-                summaries.append(generate.run(part, lambda plan=plan: load(plan.spec.name), out=run.out))
+                summaries.append(generate.run(part, partial(load, plan.spec.name), out=run.out))
     return _sum(summaries)
 
 

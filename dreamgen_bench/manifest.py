@@ -59,7 +59,8 @@ def run(path: Path, *, out: Path) -> Imported:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    rows, seen = [], {}
+    rows: list[dict[str, Any]] = []
+    seen: dict[tuple[str, str, int], int] = {}
     for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1):
         if not line.strip():
             continue

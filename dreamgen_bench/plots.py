@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
-from .leaderboard import agreement_text, line
+from .standings import agreement_text, line
 
 INK, PAPER, QUIET = "#222222", "#ffffff", "#777777"
 """Colors that the page replaces in the dark; nothing else in the figure has them."""
@@ -27,9 +27,10 @@ GROUPS = {
     "controls": {"label": "control", "color": "#b8500a", "marker": "D", "face": PAPER},
 }
 """Told apart by shape and fill as well as by color (Okabe & Ito's blue, and their vermilion made darker)."""
+HALO: dict[str, Any] = {"facecolor": PAPER, "alpha": 0.7, "edgecolor": "none", "pad": 0.4}
 FEWEST_FOR_BAND = 4
 LONGEST_NAME = 28
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -81,7 +82,7 @@ def score_vs_success(
         figure.canvas.draw()
         _name(axes, points, labels)
         figure.savefig(path_png, dpi=160, metadata={"Software": None})
-        blank = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        blank: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(path_svg, metadata=blank, transparent=True)
 
 
@@ -117,7 +118,7 @@ def _band(axes: Axes, points: Sequence[Point]) -> None:
     grid = np.linspace(*axes.get_xlim(), 100)
     middle, half = _least_squares(x, y, grid)
     axes.plot(grid, middle, color=QUIET, linewidth=1, linestyle=(0, (6, 3)), label=f"least squares, {who}")
-    band = {"color": QUIET, "alpha": 0.14, "linewidth": 0, "label": "its 95 % band"}
+    band: dict[str, Any] = {"color": QUIET, "alpha": 0.14, "linewidth": 0, "label": "its 95 % band"}
     axes.fill_between(grid, middle - half, middle + half, **band)
 
 
@@ -134,21 +135,22 @@ def _least_squares(x: Array, y: Array, grid: Array) -> tuple[Array, Array]:
 
 def _group(axes: Axes, points: Sequence[Point], style: Mapping[str, str]) -> None:
     for point in points:
-        (x, y), thin = point.at, {"color": style["color"], "linewidth": 0.9, "alpha": 0.65, "zorder": 2}
+        x, y = point.at
+        thin: dict[str, Any] = {"color": style["color"], "linewidth": 0.9, "alpha": 0.65, "zorder": 2}
         if point.score_ci95:
             axes.plot(point.score_ci95, [y, y], **thin)
         if point.success_ci95:
             axes.plot([x, x], point.success_ci95, **thin)
     if points:
-        x, y = zip(*(point.at for point in points), strict=True)
-        look = {"marker": style["marker"], "facecolor": style["face"], "edgecolor": style["color"]}
-        axes.scatter(x, y, s=42, linewidth=1.5, zorder=3, label=f"{style['label']} ({len(points)})", **look)
+        xs, ys = zip(*(point.at for point in points), strict=True)
+        look: dict[str, Any] = {"marker": style["marker"], "facecolor": style["face"], "edgecolor": style["color"]}
+        axes.scatter(xs, ys, s=42, linewidth=1.5, zorder=3, label=f"{style['label']} ({len(points)})", **look)
 
 
 def _reference(axes: Axes, name: str, value: float) -> Text:
     axes.axhline(value, color=INK, linewidth=0.9, linestyle=":", zorder=1)
     text = f"{_short(name)} {value:.2f}"
-    place = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    place: dict[str, Any] = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     return axes.annotate(text, **place, xytext=(-3, 2), ha="right", va="bottom", fontsize=7.5, color=INK)
 
 
@@ -172,13 +174,14 @@ def _name(axes: Axes, points: Sequence[Point], labels: Sequence[Text]) -> None:
     taken += [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in centers]
     for point in sorted(points, key=lambda point: (point.at[1], point.at[0], point.model)):
         text = axes.annotate(_short(point.model), point.at, (0, 0), textcoords="offset points", fontsize=8)
+        text.set_bbox(HALO)
         _set_free(text, taken, axes)
         taken.append(text.get_window_extent(renderer))
 
 
 def _set_free(text: Text, taken: Sequence[Bbox], axes: Axes) -> None:
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    costs = []
+    costs: list[tuple[float, int, float, float]] = []
     for far in (5, 10, 16, 24):
         for dx, dy in ((1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1.4), (0, -1.4)):
             _move(text, far * dx, far * dy)

@@ -1,8 +1,8 @@
 """Names to loaded things: each kind of plug-in has a folder, each plug-in a `SPEC` beside its code.
 
 Listing imports only the light modules; weights and simulators are imported by `load`. Other packages add to the
-registry through the entry-point group "dreamgen_bench": an entry point names a Spec, a list of them, or a module with SPECS, and
-is called `<kind>.<anything>`, as in `world_models.mine = my_package.adapter:SPEC`.
+registry through the entry-point group "dreamgen_bench": an entry point names a Spec, a list of them, or a module with
+SPECS, and is called `<kind>.<anything>`, as in `world_models.mine = my_package.adapter:SPEC`.
 """
 
 from __future__ import annotations

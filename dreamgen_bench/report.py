@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import leaderboard
-from .leaderboard import Row, agreement_text, tables, visible
-from .standings import ABSENT, COLUMNS, JSON, RUBRICS, rubric_name
+from .leaderboard import tables
+from .standings import ABSENT, COLUMNS, JSON, RUBRICS, Row, agreement_text, rubric_name, visible
 from .types import Suite, Task
 from .video import VideoError, encode, read
 
@@ -51,14 +51,9 @@ def page(
     start = plot.find("<svg")
     return environment.get_template("report.html.jinja").render(
         {name: getattr(leaderboard, name) for name in ("covered", "lost", "measured", "place", "title")},
-        tables=[
-            (table, leaderboard.caption(table, judgments), leaderboard.notes(table))
-            for table in tables(found)
-        ],
+        tables=[(table, leaderboard.caption(table, judgments), leaderboard.notes(table)) for table in tables(found)],
         samples=samples,
-        plot=Markup(plot[start:])
-        if start >= 0
-        else None,  # our own file; names in it are outlines or escaped
+        plot=Markup(plot[start:]) if start >= 0 else None,  # our own file; names in it are outlines or escaped
         why_no_plot=plot,
         headline=_headline(found, judgments, records),
         agreement=_agreement(records["correlation"]),
@@ -74,9 +69,7 @@ def _headline(found: Sequence[Row], judgments: Sequence[JSON], records: Mapping[
     settings = records["run"] or {}
     return {
         "suites": list(dict.fromkeys(suite for row in found for suite in row.suites)),
-        "groups": {
-            name: sum(row.group == name for row in table) for name in ("trained", "control", "reference")
-        },
+        "groups": {name: sum(row.group == name for row in table) for name in ("trained", "control", "reference")},
         "videos": len({(j["suite"], j["task"], j["model"], j["seed"]) for j in judgments}),
         "judges": sorted({row["judge"] for row in scores if rubric_name(row["rubric"]) != "executable"}),
         "others": sorted({row["rubric"] for row in scores if rubric_name(row["rubric"]) not in RUBRICS}),
@@ -92,9 +85,7 @@ def _agreement(correlation: JSON | None) -> list[tuple[str, str, str]]:
         return []
     names = {"all": "All models", "trained": "Trained models only", "controls": "Controls only"}
     groups = correlation["groups"]
-    return [
-        (who, agreement_text(groups.get(n)), groups.get(n, {}).get("note") or "") for n, who in names.items()
-    ]
+    return [(who, agreement_text(groups.get(n)), groups.get(n, {}).get("note") or "") for n, who in names.items()]
 
 
 def facts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -138,7 +139,8 @@ def _cells(scores: Sequence[JSON], success: Sequence[JSON], models: Mapping[str,
     for row in scores:
         if (rubric := rubric_name(row["rubric"])) in RUBRICS:
             _put(found, (RUBRICS[rubric], row["model"], row["suite"]), _scored(row))
-    same, other = [], []
+    same: list[JSON] = []
+    other: list[JSON] = []
     for row in success:
         same_recipe = row["model"] not in models or (row["idm"], row["policy"]) == recipe
         (same if same_recipe else other).append(row)
@@ -180,7 +182,9 @@ def _cell(row: JSON, **counts: int) -> Cell:
 
 def _row(model: str, suites: tuple[str, ...], cells: Cells, models: Mapping[str, JSON]) -> Row:
     about = models.get(model, {})
-    found = {column: _over_suites(column, model, suites, cells) for column in COLUMNS if column != "bench"}
+    found: dict[str, Any] = {
+        column: _over_suites(column, model, suites, cells) for column in COLUMNS if column != "bench"
+    }
     videos = any((column, model, suite) in cells for column in RUBRICS.values() for suite in suites)
     group = "unknown" if model in models or videos else "reference"
     if "group" in about:
@@ -216,12 +220,14 @@ def _over_suites(column: str, model: str, suites: tuple[str, ...], cells: Cells)
     lacking = {s: cell.why for s, cell in own.items() if cell.mean is None}
     if lacking:
         return Cell(why="; ".join(f"{why} on {s}" for s, why in lacking.items()), **counts)
-    mean = _mean(cell.mean for cell in own.values())
-    known = [(cell.mean, cell.ci95) for cell in own.values() if cell.ci95]
+    mean = _mean(cell.mean or 0.0 for cell in own.values())
+    known = [(cell.mean or 0.0, cell.ci95) for cell in own.values() if cell.ci95]
     ci95 = None
     if len(known) == len(own):  # half-widths add in squares (Zou & Donner 2008)
         low, high = (math.hypot(*(ends[i] - at for at, ends in known)) / len(own) for i in (0, 1))
         ci95 = (mean - low, mean + high)
+        if all(0 <= end <= 1 for _, ends in known for end in ends):
+            ci95 = (max(ci95[0], 0.0), min(ci95[1], 1.0))
     pairs = [cell.bounds for cell in own.values() if cell.bounds]
     bounds = (_mean(b[0] for b in pairs), _mean(b[1] for b in pairs)) if len(pairs) == len(own) else None
     return Cell(mean=mean, ci95=ci95, bounds=bounds, **counts)
@@ -240,10 +246,8 @@ def _bench(first: Cell, second: Cell) -> Cell:
     ci95 = None
     if first.ci95 and second.ci95:
         ci95 = ((first.ci95[0] + second.ci95[0]) / 2, (first.ci95[1] + second.ci95[1]) / 2)
-    both = {"n": min(first.n, second.n), "planned": max(first.planned, second.planned)}
-    return Cell(
-        mean=(first.mean + second.mean) / 2, ci95=ci95, no_video=max(first.no_video, second.no_video), **both
-    )
+    both: dict[str, Any] = {"n": min(first.n, second.n), "planned": max(first.planned, second.planned)}
+    return Cell(mean=(first.mean + second.mean) / 2, ci95=ci95, no_video=max(first.no_video, second.no_video), **both)
 
 
 def _unranked(row: Row) -> str:
@@ -260,9 +264,7 @@ def _unranked(row: Row) -> str:
 
 
 def _placed(table: list[Row], judgments: Sequence[JSON] | None) -> list[Row]:
-    waiting = sorted(
-        (row for row in table if not row.unranked), key=lambda row: (-(row.bench.mean or 0), row.model)
-    )
+    waiting = sorted((row for row in table if not row.unranked), key=lambda row: (-(row.bench.mean or 0), row.model))
     places = _paired_places(waiting, judgments) or _overlapping_places(waiting)
     ranked = [replace(row, rank=places[row.model][0], leader=places[row.model][1]) for row in waiting]
     rest = [row for row in table if row.unranked]
@@ -270,7 +272,7 @@ def _placed(table: list[Row], judgments: Sequence[JSON] | None) -> list[Row]:
 
 
 def _order(row: Row) -> tuple[int, bool, float, str]:
-    value = row.success.mean if row.group == "reference" else row.bench.mean
+    value = row.success.mean if row.bench.mean is None else row.bench.mean
     group = ("trained", "unknown", "control", "reference").index(row.group)
     return group, value is None, -(value or 0), row.model
 
@@ -314,12 +316,37 @@ def paired(waiting: Sequence[Row], judgments: Sequence[JSON] | None) -> Paired |
     return values, names, [f"{suite}/{task}" for suite, task, _ in videos]
 
 
-def _paired_places(
-    waiting: Sequence[Row], judgments: Sequence[JSON] | None
-) -> dict[str, tuple[int, str]] | None:
+def _paired_places(waiting: Sequence[Row], judgments: Sequence[JSON] | None) -> dict[str, tuple[int, str]] | None:
     found = paired(waiting, judgments)
     if found is None:
         return None
     values, models, tasks = found
     ranked = stats.rank_groups(values, models=models, tasks=tasks)
     return {place.model: (place.rank or 0, place.leader or "") for place in ranked}
+
+
+# Words
+
+
+def visible(text: str) -> str:
+    r"""The text with what has no shape of its own (controls, zero widths, turns of direction) as \uXXXX."""
+    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    kinds = ((c, unicodedata.category(c)) for c in text)
+    return "".join(f"\\u{ord(c):04x}" if kind in hidden and c not in "\n\t" else c for c, kind in kinds)
+
+
+def line(text: str) -> str:
+    """The same on one line."""
+    return visible(" ".join(text.split()))
+
+
+def agreement_text(group: Mapping[str, Any] | None) -> str:
+    """One group of correlation.json in words: Pearson r = 0.80 [0.20, 0.97], n = 8."""
+    if group is None:
+        return "undefined: not computed"
+    found, n = group["pearson"], group["n_models"]
+    if found["value"] is None:
+        return f"undefined: {found.get('why') or 'no reason recorded'} (n = {n})"
+    ends = f" [{found['ci95'][0]:.2f}, {found['ci95'][1]:.2f}]" if found["ci95"] else ""
+    p = f", p = {found['p']:.2g}" if found.get("p") is not None else ""
+    return f"Pearson r = {found['value']:.2f}{ends}, n = {n}{p}"

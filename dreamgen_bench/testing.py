@@ -1,4 +1,4 @@
-"""Stand-ins and checks for authors of plug-ins: a toy suite, a scripted judge, and the world model's contract as a test."""
+"""For authors of plug-ins: a toy suite, a scripted judge, and the world model's contract as a test."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,7 @@ def encode(video: Video, *, web: bool = False, crf: int = 8) -> bytes:
     return buffer.getvalue()
 
 
-def _rate(fps: float):
-    from fractions import Fraction
-
+def _rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 

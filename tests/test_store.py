@@ -9,9 +9,7 @@ from dreamgen_bench.types import UserError, VideoRecord
 
 
 def record(key, status="ok"):
-    return VideoRecord(
-        key=key, suite="s", suite_digest="d", task="t", model="m", revision="1", seed=0, status=status
-    )
+    return VideoRecord(key=key, suite="s", suite_digest="d", task="t", model="m", revision="1", seed=0, status=status)
 
 
 def test_the_last_line_of_a_key_wins(tmp_path):

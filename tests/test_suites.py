@@ -77,7 +77,7 @@ def test_published_suites_have_not_changed():
 
 
 def test_the_behavior_suite_holds_what_it_promises():
-    """24 or more behaviors, none pick-and-place, and 12 or more groups of one first frame under several instructions."""
+    """24 or more behaviors, none pick-and-place; 12 or more groups of one first frame under several instructions."""
     suite = suites.load("metaworld-behavior-v1")
     behaviors = {task.behavior for task in suite.tasks}
     assert len(behaviors) >= 24 and not any("pick" in name and "place" in name for name in behaviors)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from dreamgen_bench.envs.demonstrations import labels_of  # noqa: F401 - the label order is defined there
 from dreamgen_bench.idms.waypoint_cnn import network, prepared, windows
@@ -100,7 +100,8 @@ def main() -> None:
 def held_out(net, frames, labels, mean, std) -> dict[str, float]:
     net.eval()
     with torch.inference_mode():
-        out = torch.cat([net(prepared(torch.from_numpy(windows(clip)).float())) for clip in frames]).numpy() * std + mean
+        out = torch.cat([net(prepared(torch.from_numpy(windows(clip)).float())) for clip in frames])
+    out = out.numpy() * std + mean
     away = np.abs(out - labels.reshape(-1, 8)).mean(0)
     return {"hand_mm": round(float(away[:3].mean() * 1000), 2), "opening": round(float(away[3]), 4),
             "grip": round(float(away[7]), 4)}

@@ -7,6 +7,7 @@ vertex clustering; the model that is simulated is put back byte for byte.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import weakref
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,15 @@ class Shape(NamedTuple):
     rgba: tuple[float, float, float, float]
 
 
+_alive: weakref.WeakSet[Camera] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """At exit mujoco takes GL away before objects go, and every renderer would complain that it can't free itself."""
+    for camera in list(_alive):
+        camera.close()
+
+
 class Camera:
     """Renders a model at twice the asked size and averages down: anti-aliasing that software GL gives for free."""
 
@@ -45,8 +55,9 @@ class Camera:
         quality.numslices, quality.numstacks, quality.numquads = 12, 8, 1
         with _coarse_meshes(model):
             self._renderer = mujoco.Renderer(model, 2 * size, 2 * size)
-        # At exit GL is gone before objects are: without this every renderer would complain that it can't free itself.
-        self._free = weakref.finalize(self, self._renderer.close)
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)  # after mujoco's own, which the first renderer registers: the last goes first
+        _alive.add(self)
         self._size = size
         self._model = model
         self._option = mujoco.MjvOption()
@@ -76,7 +87,7 @@ class Camera:
 
     def close(self) -> None:
         """Free the GL context."""
-        self._free()
+        self._renderer.close()
 
 
 def _add(scene: mujoco.MjvScene, shape: Shape, *, emission: float) -> None:

@@ -1,7 +1,7 @@
 """Any image-to-video pipeline of diffusers, by card alone.
 
-A card (cards/NAME.yaml) says which pipeline class, which checkpoint and revision, at what size, length and rate, with how
-many steps and what guidance. This module knows nothing else of any model.
+A card (cards/NAME.yaml) says which pipeline class, which checkpoint and revision, at what size, length and rate, with
+how many steps and what guidance. This module knows nothing else of any model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _CARD = {
     "name", "revision", "summary", "license", "paper", "group", "adaptation", "weights", "parameters", "trained_on",
     "pipeline", "checkpoint", "dtype", "device", "width", "height", "num_frames", "fps", "prompt", "call",
 }  # fmt: skip
-_LOADED = ("pipeline", "checkpoint", "revision", "dtype", "device", "width", "height", "num_frames", "fps", "prompt", "call")
+_LOADED = (
+    "pipeline", "checkpoint", "revision", "dtype", "device", "width", "height", "num_frames", "fps", "prompt", "call",
+)  # fmt: skip
 
 
 def cards(folder: Path | None = None) -> list[Spec]:
@@ -107,6 +109,7 @@ def load(
     """
     import diffusers
     import torch
+    import transformers
 
     cls = getattr(diffusers, pipeline, None)
     if cls is None:
@@ -117,8 +120,9 @@ def load(
         "pretrained_model_name_or_path": checkpoint,
         "revision": revision,
     }
-    diffusers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
     try:
         loaded = cls.from_pretrained(**where, torch_dtype=getattr(torch, dtype), use_safetensors=True)
     except (OSError, ValueError) as error:

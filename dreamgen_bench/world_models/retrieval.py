@@ -85,6 +85,9 @@ SPECS = [
         summary="the nearest of the training videos, by first frame and instruction",
         group="trained",
         weights="shipped",
-        trained_on=("sim-data web: all 50 behaviors, never in the lab's look", "sim-data teleop: pick-and-place in the lab"),
+        trained_on=(
+            "sim-data web: all 50 behaviors, never in the lab's look",
+            "sim-data teleop: pick-and-place in the lab",
+        ),
     )
 ]

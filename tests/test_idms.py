@@ -1,0 +1,75 @@
+"""Every registered IDM keeps the contract, and the shipped one knows the lab's robot."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dreamgen_bench import registry
+from dreamgen_bench.types import LABELS, WAYPOINT, UserError, Video
+
+SPECS = list(registry.specs("idms").values())
+
+
+@pytest.fixture(scope="module", params=SPECS, ids=lambda spec: spec.name)
+def idm(request):
+    return registry.load(request.param)
+
+
+def noise(length: int, *, seed: int = 0, size: int = 64) -> Video:
+    frames = np.random.default_rng(seed).integers(0, 255, (length, size, size, 3), dtype=np.uint8)
+    return Video(frames=frames, fps=10)
+
+
+def test_importing_the_folder_needs_no_torch():
+    """Listing IDMs works without their libraries."""
+    code = "import dreamgen_bench.idms, dreamgen_bench.idms.waypoint_cnn, sys; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_labels_have_one_row_per_step(idm):
+    """T frames have T - 1 steps, for any length and any picture size."""
+    videos = [noise(17), noise(5), noise(2), noise(9, size=128)]
+    labels = list(idm.label(videos))
+    assert [one.shape for one in labels] == [(len(video.frames) - 1, len(LABELS)) for video in videos]
+    assert all(one.dtype == np.float32 and np.isfinite(one).all() for one in labels)
+
+
+def test_videos_are_labeled_in_order_and_alone(idm):
+    """What a video's neighbors are, and how often it is labeled, changes nothing."""
+    videos = [noise(6, seed=seed) for seed in range(3)]
+    together = list(idm.label(videos))
+    backwards = list(idm.label(videos[::-1]))[::-1]
+    for video, one, other in zip(videos, together, backwards, strict=True):
+        np.testing.assert_allclose(one, next(idm.label([video])), atol=1e-4)
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_still_video_stands_still(idm):
+    """Nothing moves, so the waypoints stay where they are."""
+    frame = noise(1).frames
+    labels = next(idm.label([Video(frames=np.repeat(frame, 17, 0), fps=10)]))
+    assert np.ptp(labels[:, :3], axis=0).max() < 0.01
+
+
+def test_a_missing_checkpoint_is_the_users_to_mend(tmp_path):
+    """The error names the folder and what makes it."""
+    with pytest.raises(UserError, match="run.sh"):
+        registry.load(registry.find("idms", "waypoint-cnn"), checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("look", ["lab", "environment-5"])
+def test_it_knows_where_the_hand_is(look):
+    """In the lab and in a room it has never seen, on a behavior it has never seen, within 2 cm."""
+    from dreamgen_bench.envs.experts import expert, record
+    from dreamgen_bench.envs.metaworld import MetaWorld
+
+    env = MetaWorld("drawer-close")
+    env.reset(seed=11, options={"look": look})
+    clip = record(env, expert(env))
+    env.close()
+    idm = registry.load(registry.find("idms", "waypoint-cnn"))
+    labels = next(idm.label([Video(frames=clip.frames, fps=10)]))
+    away = np.linalg.norm(labels[:, WAYPOINT[:3]] - clip.states[1:, :3], axis=1)
+    assert np.median(away) < 0.02

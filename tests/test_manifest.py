@@ -1,0 +1,100 @@
+"""Finished videos: every broken file costs one record, every broken row one clear line."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dreamgen_bench import loop, registry
+from dreamgen_bench.cli import app
+from dreamgen_bench.store import RecordFile
+from dreamgen_bench.testing import ScriptedJudge
+from dreamgen_bench.types import UserError, Video, VideoRecord
+from dreamgen_bench.video import encode
+
+
+def write(folder, rows):
+    path = folder / "clips.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def clips(tmp_path):
+    rng = np.random.default_rng(0)
+    good = encode(Video(frames=rng.integers(0, 255, (6, 32, 48, 3), dtype=np.uint8), fps=10))
+    (tmp_path / "good.mp4").write_bytes(good)
+    (tmp_path / "cut.mp4").write_bytes(good[: len(good) // 2])
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("not a video")
+    return tmp_path
+
+
+def scored(monkeypatch, path, out):
+    monkeypatch.setattr(registry, "load", lambda spec, **kw: ScriptedJudge(lambda q: "1"))
+    return loop.score_manifest(path, out=out, judge_name="qwen-s")
+
+
+def test_broken_videos_are_recorded_with_the_reason_and_cost_no_other(clips, tmp_path, monkeypatch):
+    """Missing, cut off, empty, no video, out of the folder: five absences in their own column."""
+    names = ["good.mp4", "none.mp4", "cut.mp4", "empty.mp4", "text.mp4", "../../etc/passwd"]
+    words = 'open, "the"\n drawer 🙂'
+    path = write(clips, [{"id": str(i), "instruction": words, "video": name} for i, name in enumerate(names)])
+    rows = scored(monkeypatch, path, tmp_path / "out")
+    assert [(r["n"], r["no_video"], r["planned"]) for r in rows] == [(1, 5, 6)] * 2
+    records = RecordFile(tmp_path / "out/videos.jsonl", VideoRecord).read().values()
+    reasons = [r.reason for r in records if r.status == "no_video"]
+    assert all(f"clips.jsonl:{i + 1}" in reason for i, reason in zip((1, 2, 3, 4, 5), reasons, strict=True))
+    assert "no such file" in reasons[0] and "leads out" in reasons[4]
+
+
+def test_scoring_again_changes_nothing(clips, tmp_path, monkeypatch):
+    """The same manifest gives the same scores and asks nobody again."""
+    path = write(clips, [{"id": "a", "instruction": "x", "video": "good.mp4"}])
+    first = scored(monkeypatch, path, tmp_path / "out")
+    before = (tmp_path / "out/judgments.jsonl").read_bytes()
+    assert scored(monkeypatch, path, tmp_path / "out") == first
+    assert (tmp_path / "out/judgments.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"id": "a", "instruction": "x", "video": "v.mp4", "sucess": 1}, "unknown key 'sucess'"),
+        ({"id": "a", "video": "v.mp4"}, "key 'instruction'"),
+        ({"id": "a", "instruction": "x", "video": "v.mp4", "seed": "1"}, "key 'seed'"),
+        ({"id": "a", "instruction": "x", "video": "v.mp4", "suite": "s"}, "come together"),
+        ({"id": "a", "instruction": "x", "video": "v", "suite": "metaworld-sen-v1", "task": "t"}, "Did you mean"),
+    ],
+)
+def test_a_broken_row_is_refused_with_file_line_and_key(tmp_path, row, says):
+    """The user sees where to look."""
+    with pytest.raises(UserError, match=says):
+        loop.score_manifest(write(tmp_path, [row]), out=tmp_path / "out", judge_name="qwen-s")
+
+
+def test_duplicates_and_an_empty_manifest_are_refused(tmp_path):
+    """Two answers to one question, and no question at all."""
+    row = {"id": "a", "instruction": "x", "video": "v.mp4"}
+    with pytest.raises(UserError, match="clips.jsonl:2: id 'a' is used twice"):
+        loop.score_manifest(write(tmp_path, [row, row]), out=tmp_path / "out", judge_name="qwen-s")
+    with pytest.raises(UserError, match="nothing to score"):
+        loop.score_manifest(write(tmp_path, []), out=tmp_path / "out", judge_name="qwen-s")
+
+
+def test_a_video_for_a_suite_must_have_its_length_and_size(clips, tmp_path, monkeypatch):
+    """Scores on a suite compare only over what the suite asks for."""
+    from dreamgen_bench import suites
+
+    task = suites.load("metaworld-seen-v1").tasks[0]
+    row = {"id": "a", "instruction": task.instruction, "video": "good.mp4", "suite": task.suite, "task": task.id}
+    rows = scored(monkeypatch, write(clips, [row]), tmp_path / "out")
+    assert rows[0]["no_video"] == 1 and rows[0]["mean"] == 0.0
+
+
+def test_the_command_line_says_it_in_one_line(tmp_path):
+    """Exit status 2, one line, no traceback."""
+    from typer.testing import CliRunner
+
+    done = CliRunner().invoke(app, ["score", "--manifest", str(tmp_path / "no.jsonl"), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 2 and "Traceback" not in done.output
