@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ def _reason(model: str, groups: dict[str, str], *sides: Side) -> str | None:
 
 def _axes_of(scores: list[Row]) -> dict[str, Side]:
     """The bench score first, then each rubric alone under its name with underscores."""
+    scores = [row | {"rubric": re.sub(r"-v\d+$", "", row["rubric"])} for row in scores]
     rubrics = list(BENCH) + sorted({row["rubric"] for row in scores} - set(BENCH))
     sides = {}
     for rubric in rubrics:

@@ -350,7 +350,7 @@ def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     groups = {spec.name: "control" if spec.group == "control" else "trained" for spec in run.specs}
     correlation = correlate.run(table, success, groups=groups)
     write_json(run.out / "correlation.json", correlation)
-    leaderboard.run(run.out)
+    leaderboard.run(run.out, suites=[*run.scored, *run.dreamed])
     return correlation
 
 

@@ -33,9 +33,9 @@ def encode(video: Video, *, web: bool = False, crf: int = 8) -> bytes:
         frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=_rate(video.fps))
+        stream = container.add_stream("libx264" if web else "libx264rgb", rate=_rate(video.fps))
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p" if web else "yuv444p"
+        stream.pix_fmt = "yuv420p" if web else "rgb24"  # no color conversion, which rounds as memory happens to lie
         stream.options = {"crf": str(max(crf, 20) if web else crf), "threads": "1", "preset": "veryfast"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

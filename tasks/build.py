@@ -21,7 +21,7 @@ from dreamgen_bench.envs.scenes import SCENES
 HERE = Path(__file__).parent
 INSTRUCTIONS = yaml.safe_load((HERE.parent / "dreamgen_bench/envs/instructions.yaml").read_text("utf-8"))
 PICK_AND_PLACE = ("pick-place", "pick-place-wall", "shelf-place", "bin-picking", "basketball")
-POLICY_BEHAVIORS = ("button-press", "door-open", "drawer-close", "drawer-open", "faucet-open", "window-open")
+POLICY_BEHAVIORS = ("button-press", "button-press-topdown", "door-open", "drawer-open", "faucet-open", "window-open")
 GROUPS = ("coffee", "door", "drawer", "faucet", "plate", "puck", "window")
 
 DESCRIPTIONS = {

@@ -37,7 +37,7 @@ def recipe(request):
 
 @pytest.fixture(scope="module")
 def checkpoint(recipe, tmp_path_factory):
-    return registry.fitter(recipe)(toy(8), seed=0, out=tmp_path_factory.mktemp("policy"), steps=60)
+    return registry.fitter(recipe)(toy(8), seed=0, out=tmp_path_factory.mktemp("policy"), steps=150)
 
 
 def test_importing_the_folder_needs_no_torch():

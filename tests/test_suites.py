@@ -13,7 +13,7 @@ DIGESTS = {
     "metaworld-behavior-v1": "08ca6c882d811a7d6974e7fc6b579870e6fa046bf266258bdef2e71dd6945e8f",
     "metaworld-environment-v1": "0a346d147bd57d83045089036baa9876e469b170b95df36481df2346093b0b40",
     "metaworld-object-v1": "265ef104618e040a099e5144ae11ac06439d5ad7ed21e5ccdbadd2c090f13caf",
-    "metaworld-policy-v1": "fe631b09ef7c1eabe808002a38fcca44a421fd9ed1264a590000bb0a7324dcac",
+    "metaworld-policy-v1": "0fdc6e72d2d2f4f55a2f504ddec05bbf9f6cab27b513b40ca3ceed47db5a5832",
     "metaworld-seen-v1": "dc259aa86be5df2f6cd63dd7be336f43f14686f29e48905f174a25d7ea97669f",
 }
 

@@ -6,6 +6,6 @@ data=${DATA:-/tmp/sim-data} work=${WORK:-/tmp/wan-s} minutes=${MINUTES:-30}
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONWARNINGS=ignore
 python "$here/../sim-data/collect.py" web --out "$data"
 python "$here/../sim-data/collect.py" teleop --out "$data"
-python "$here/train.py" vae --data "$data" --work "$work" --minutes "$minutes" --rate 3e-3 --short 0.6
+python "$here/train.py" vae --data "$data" --work "$work" --minutes "$minutes" --rate 1e-3
 python "$here/train.py" video --data "$data" --work "$work" --minutes "$minutes" --rate 1.5e-3
 python "$here/train.py" assemble --work "$work"

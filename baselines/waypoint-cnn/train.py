@@ -1,7 +1,7 @@
 """Train the IDM on teleoperation data only: `python baselines/waypoint-cnn/train.py --data runs/sim-data`.
 
 What it must hold for (other behaviors, objects and rooms) it never sees, so the pictures are changed in every way that
-leaves the robot where it is: colors mixed, a color field laid over, boxes pasted, blur, noise.
+leaves the robot where it is: the lab behind it is rebuilt with other colors and things, colors are mixed, blur, noise.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from dreamgen_bench.envs.demonstrations import labels_of  # noqa: F401 - the label order is defined there
@@ -31,33 +31,45 @@ def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(frames), np.concatenate(labels).astype(np.float32)
 
 
-def augmented(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """[N, 4, 64, 64, 3] in 0..255, every sample changed in its own way but constant over its frames."""
+def background(frames: np.ndarray) -> torch.Tensor:
+    """The empty lab: the median of many first and last frames; float [64, 64, 3] in 0..255."""
+    return torch.from_numpy(np.median(np.concatenate([frames[:200, 8], frames[:200, -1]]), axis=0)).float()
+
+
+def augmented(x: torch.Tensor, empty: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """[N, 4, 64, 64, 3] in 0..255, every sample changed in its own way but constant over its frames.
+
+    What stands before the empty lab (arm, puck, marker) is kept and the lab behind it is rebuilt: another color, other
+    things in it. Then the colors of everything are mixed, and the picture is blurred and made noisy.
+    """
     n = len(x)
 
     def uniform(*shape: int) -> torch.Tensor:
         return torch.rand(*shape, generator=rng)
 
-    strength = uniform(n, 1, 1) * 0.5
-    mix = torch.eye(3) + torch.randn(n, 3, 3, generator=rng) * strength * 0.6
+    shown = ((x - empty).abs().amax(-1, keepdim=True) > 22).float()
+    field = F.interpolate(uniform(n, 3, 3, 3) * 255, size=64, mode="bilinear").permute(0, 2, 3, 1)
+    room = torch.where(uniform(n, 1, 1, 1) < 0.5, empty * (0.5 + uniform(n, 1, 1, 3)), field)
+    grid = torch.arange(64.0)
+    for _ in range(7):
+        there = (uniform(n, 1, 1) < 0.55).float()
+        middle, half = uniform(n, 2) * 64, 2 + uniform(n, 2) ** 1.5 * 17
+        inside = ((grid[None, :, None] - middle[:, 0, None, None]).abs() < half[:, 0, None, None]) & (
+            (grid[None, None, :] - middle[:, 1, None, None]).abs() < half[:, 1, None, None]
+        )
+        paint = (inside.float() * there)[..., None]
+        room = room * (1 - paint) + paint * uniform(n, 1, 1, 3) * 255
+    changed = (uniform(n, 1, 1, 1, 1) < 0.85).float()
+    x = x * (1 - changed) + changed * (shown * x + (1 - shown) * room[:, None])
+    mix = torch.eye(3) + torch.randn(n, 3, 3, generator=rng) * uniform(n, 1, 1) * 0.15
     x = torch.einsum("ntijc,ncd->ntijd", x, mix)
-    x = x * (0.6 + 0.8 * uniform(n, 1, 1, 1, 1)) + 60 * (uniform(n, 1, 1, 1, 3) - 0.5)
-    field = F.interpolate(uniform(n, 3, 4, 4) * 255, size=64, mode="bilinear").permute(0, 2, 3, 1)[:, None]
-    share = 0.55 * uniform(n, 1, 1, 1, 1) * (uniform(n, 1, 1, 1, 1) < 0.6)
-    x = x * (1 - share) + field * share
-    for _ in range(3):
-        for i in torch.nonzero(uniform(n) < 0.35).flatten().tolist():
-            h, w = (torch.rand(2, generator=rng) * 18 + 4).int().tolist()
-            top, left = int(uniform(1) * (64 - h)), int(uniform(1) * (64 - w))
-            color = uniform(3) * 255
-            x[i, :, top : top + h, left : left + w] = color + 20 * (uniform(1) - 0.5)
-    soft = torch.nonzero(uniform(n) < 0.4).flatten()
+    x = x * (0.7 + 0.6 * uniform(n, 1, 1, 1, 1)) + 30 * (uniform(n, 1, 1, 1, 3) - 0.5)
+    soft = torch.nonzero(uniform(n) < 0.35).flatten()
     if len(soft):
         flat = x[soft].permute(0, 1, 4, 2, 3).reshape(-1, 3, 64, 64)
         flat = F.interpolate(F.avg_pool2d(flat, 2), scale_factor=2, mode="bilinear")
         x[soft] = flat.reshape(len(soft), -1, 3, 64, 64).permute(0, 1, 3, 4, 2)
-    x = x + torch.randn(x.shape, generator=rng) * 8 * uniform(n, 1, 1, 1, 1)
-    return x.clamp(0, 255)
+    return (x + torch.randn(x.shape, generator=rng) * 6 * uniform(n, 1, 1, 1, 1)).clamp(0, 255)
 
 
 def main() -> None:
@@ -67,24 +79,29 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--init", type=Path, help="folder of weights to go on from")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     rng = torch.Generator().manual_seed(args.seed)
     frames, labels = read(args.data)
-    held = len(frames) // 20
+    held, empty = len(frames) // 20, background(frames)
     mean, std = labels.reshape(-1, 8).mean(0), labels.reshape(-1, 8).std(0)
     inputs = np.concatenate([windows(clip) for clip in frames[held:]])
     targets = torch.from_numpy(((labels[held:] - mean) / std).reshape(-1, 8))
     net = network()
+    if args.init:
+        start = load_file(args.init / "model.safetensors")
+        net.load_state_dict({name: value.float() for name, value in start.items()})
     optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=1e-3)
     average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
     started = time.time()
     for step in range(args.steps):
         for group in optimizer.param_groups:
-            group["lr"] = 1.2e-3 * min(1, step / 100) * (0.5 * (1 + math.cos(math.pi * step / args.steps)) + 0.01)
+            group["lr"] = args.rate * min(1, step / 100) * (0.5 * (1 + math.cos(math.pi * step / args.steps)) + 0.01)
         index = torch.randint(len(targets), (args.batch,), generator=rng)
-        batch = augmented(torch.from_numpy(inputs[index.numpy()]).float(), rng)
+        batch = augmented(torch.from_numpy(inputs[index.numpy()]).float(), empty, rng)
         loss = F.smooth_l1_loss(net(prepared(batch)), targets[index], beta=0.3)
         optimizer.zero_grad()
         loss.backward()
