@@ -138,7 +138,9 @@ def fold(net: torch.nn.Module, shifts: dict[str, float], held: Sequence[C.Clip],
     Returns the root mean square by which the shifts are missed on `held`.
     """
     hidden, wanted = [], []
-    for name, asked in examination(held).items():
+    groups = examination(held)
+    for name in ("IF success", "IF failed", "PA sound", "PA static"):
+        asked = groups[name]
         hidden.append(states(net, asked, prompts))
         wanted.append(torch.full((len(asked),), shifts[name[:2]]))
     x, y = torch.cat(hidden), torch.cat(wanted)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From simulator clips to the judge's folder. Needs the clips of baselines/sim-data: 45 episodes a minute and core.
+# From simulator clips to the judge's folder. Needs the clips of baselines/sim-data: 10 to 50 s for each shard of 50 episodes and worker.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PYTHONPATH=$PWD OMP_NUM_THREADS=1
@@ -17,5 +17,5 @@ for shard in range(80, 86):  # seeds that no training has seen
     print(write_shard("judge", shard, Path(sys.argv[1])))
 PY
 for mode in train finish eval; do
-    python baselines/qwen-s/train.py $mode --data "$data" --test "$test" --out "$out" --minutes 53
+    python baselines/qwen-s/train.py $mode --data "$data" --test "$test" --out "$out" --minutes 53 --chosen both
 done

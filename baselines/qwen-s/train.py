@@ -55,7 +55,6 @@ class Args:
     ema: float = 0.998
     auxiliary: float = 0.5
     chosen: str = "ema"  # of the state: which weights `finish` takes, "ema" or "both" (the last ones)
-    success_weight: float = 1.5  # of a success's own instruction in the loss
     seed: int = 0
     threads: int = 1
 
@@ -217,7 +216,6 @@ def train(args: Args) -> None:
 def advance(args: Args, run: Run, pool: list[C.Clip], prompts: X.Prompts, mean: dict[str, float]) -> None:
     """One step; `mean` follows what was found."""
     rng = np.random.default_rng([args.seed, run.step])
-    C.SUCCESS_WEIGHT = args.success_weight
     found = losses(run.both, drawn(pool, rng, args.batch), prompts, rng, words=run.spent > args.tower * 60)
     loss = args.auxiliary * (found["done"] + found["behavior"] / 2 + found["kind"])
     loss = loss + found.get("IF", 0) + found.get("PA", 0)

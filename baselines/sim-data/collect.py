@@ -24,7 +24,9 @@ from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
-EPISODES = {"web": 2000, "teleop": 700, "judge": 3000}
+EPISODES = {"web": 2000, "teleop": 1500, "judge": 3000}
+PICKING = 700
+"""Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 
 
 @cache
@@ -58,6 +60,9 @@ def web_episode(seed: int) -> dict | None:
 def teleop_episode(seed: int) -> dict | None:
     rng = np.random.default_rng(seed)
     env = start("pick-place", "puck", seed, "lab")
+    if seed >= FIRST_SEED * (1 + SEED_OF["teleop"]) + PICKING:
+        clip = record(env, wanderer(rng, stay=int(rng.integers(8, 24))))
+        return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "success": clip.success}
     wander = wanderer(rng, stay=int(rng.integers(12, 40)))
     act = noisy(expert(env), rng, sigma=rng.choice([0.0, 0.1, 0.25]))
     if rng.uniform() < 0.6:

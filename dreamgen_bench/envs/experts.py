@@ -17,7 +17,7 @@ from .metaworld import GAIN, NUM_FRAMES, STRIDE, MetaWorld
 
 Actor = Callable[[np.ndarray], np.ndarray]
 """Meta-World's state vector in, its action (hand motion, grip) out; called every control step."""
-WANDER_LOW, WANDER_HIGH = np.array([-0.35, 0.45, 0.08]), np.array([0.35, 0.85, 0.4])
+WANDER_LOW, WANDER_HIGH = np.array([-0.4, 0.4, 0.05]), np.array([0.4, 0.95, 0.4])
 
 
 @dataclass(frozen=True, kw_only=True)
