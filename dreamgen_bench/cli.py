@@ -111,7 +111,7 @@ def _everything(run: Any, workers: int | None) -> None:
 
 DEMO_MODELS = (
     "replay,wan-s,retrieval,static,wrong_instruction,reversed,"
-    "corrupt_teleport_1,corrupt_teleport_3,corrupt_vanish_3,corrupt_deform_2,corrupt_time_warp_3,corrupt_penetration_3"
+    "corrupt_teleport_1,corrupt_teleport_3,corrupt_deform_2,corrupt_time_warp_3"
 )
 
 

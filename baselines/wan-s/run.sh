@@ -1,5 +1,5 @@
 #!/bin/sh
-# All of wan-s, on one core: clips, autoencoder, transformer, pipeline. DATA needs 1 GB, WORK 200 MB.
+# All of wan-s, on one core: clips, autoencoder, transformer, pipeline. DATA takes 1 GB, WORK 200 MB.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 data=${DATA:-/tmp/sim-data} work=${WORK:-/tmp/wan-s} minutes=${MINUTES:-30}

@@ -27,7 +27,7 @@ EXECUTED = 3
 """of which so many are followed before the next look."""
 WORDS = 512
 """Size of the hashed bag of words."""
-STEPS, BATCH, RATE, SHIFT = 600, 64, 1e-3, 4
+STEPS, BATCH, RATE, SHIFT = 900, 48, 1e-3, 4
 
 
 def bag(instruction: str) -> np.ndarray:
