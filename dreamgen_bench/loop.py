@@ -296,7 +296,8 @@ class Workers:
     def __init__(self, count: int):
         # One thread each: sums are then added in the same order whatever else the machine does, and two processes
         # of one thread are faster than one of two.
-        os.environ.update(OMP_NUM_THREADS="1", LP_NUM_THREADS="0")
+        os.environ.update(OMP_NUM_THREADS="1", LP_NUM_THREADS="0", TRANSFORMERS_VERBOSITY="error")
+        os.environ.update(PYTHONWARNINGS="ignore", HF_HUB_DISABLE_PROGRESS_BARS="1")
         self.count = count
         # A forked process would inherit a GL library that it can't use.
         self._pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))

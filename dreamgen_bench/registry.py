@@ -18,6 +18,8 @@ from typing import Any
 
 from .types import Spec, UserError
 
+PACKAGED = "package://dreamgen_bench/"
+"""What a path inside the installed package may begin with."""
 KINDS = ("world_models", "judges", "idms", "policies", "envs")
 """The folders of plug-ins. Each has SPECS: a list of Spec."""
 
@@ -81,5 +83,5 @@ def _imported(spec: Spec, address: str) -> Callable[..., Any]:
 
 def weights_of(spec: Spec) -> Path:
     """Where a spec's shipped weights lie in the installed package: its argument `checkpoint` or `library`."""
-    where = Path(str(spec.args.get("checkpoint") or spec.args.get("library") or ""))
+    where = Path(str(spec.args.get("checkpoint") or spec.args.get("library") or "").removeprefix(PACKAGED))
     return where if where.is_absolute() else Path(__file__).parent / where
