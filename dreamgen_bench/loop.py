@@ -37,7 +37,7 @@ from . import (
     suites,
     train,
 )
-from .provenance import facts
+from .provenance import facts, peak_memory
 from .store import RecordFile, Summary, digest, read_json, sharded, write_json
 from .types import (
     EpisodeRecord,
@@ -307,6 +307,10 @@ class Workers:
         shards = [(index + 1, self.count) for index in range(self.count)]
         return _sum(self._pool.map(STAGES[stage], [run] * self.count, shards))
 
+    def peak_memory(self) -> float | None:
+        """GiB held at most so far by all of them."""
+        return peak_memory(self._pool._processes)
+
     def __enter__(self) -> Workers:
         return self
 
@@ -331,7 +335,8 @@ def everything(run: Run, *, workers: int, watch: Callable[[str, Run], Any]) -> d
             with watch(stage, run) as progress:
                 summary = pool.run(stage, run)
                 progress(summary)
-            times[stage] = {"seconds": round(time.perf_counter() - started, 2), "summary": str(summary)}
+            seconds = round(time.perf_counter() - started, 2)
+            times[stage] = {"seconds": seconds, "peak_gib": pool.peak_memory(), "summary": str(summary)}
     return finish(run, note | {"phases": times})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -63,3 +64,15 @@ def hardware() -> dict[str, Any]:
     """Processor, cores and memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {"machine": platform.machine(), "cores": os.cpu_count(), "memory_gib": round(memory, 1)}
+
+
+def peak_memory(processes: Iterable[int]) -> float | None:
+    """GiB that these processes and this one have held at most so far, summed; None off Linux."""
+    total = 0
+    for process in (os.getpid(), *processes):
+        try:
+            status = Path(f"/proc/{process}/status").read_text("ascii")
+            total += int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+        except (OSError, StopIteration):
+            return None
+    return round(total / 2**20, 2)
