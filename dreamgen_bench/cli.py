@@ -25,7 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out_console = Console(soft_wrap=True, highlight=False)
+# A file or a pipe has no width of its own: wide enough then for a leaderboard's row to stay one line.
+out_console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 170)
 error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 _debug = False
 
