@@ -37,7 +37,7 @@ from . import (
     suites,
     train,
 )
-from .provenance import facts, peak_memory
+from .provenance import facts, peak_memory, up_to_date
 from .store import RecordFile, Summary, digest, read_json, sharded, write_json
 from .types import (
     EpisodeRecord,
@@ -326,7 +326,7 @@ def everything(run: Run, *, workers: int, watch: Callable[[str, Run], Any]) -> d
     check(run)
     run.out.mkdir(parents=True, exist_ok=True)
     times: dict[str, Any] = {}
-    note = facts(run)
+    note, work = facts(run), 0
     with Workers(workers) as pool:
         for stage in STAGES:
             if stage == "policies" and not run.dreamed:
@@ -335,8 +335,11 @@ def everything(run: Run, *, workers: int, watch: Callable[[str, Run], Any]) -> d
             with watch(stage, run) as progress:
                 summary = pool.run(stage, run)
                 progress(summary)
+            work += summary.done + summary.failed.total()
             seconds = round(time.perf_counter() - started, 2)
             times[stage] = {"seconds": seconds, "peak_gib": pool.peak_memory(), "summary": str(summary)}
+    if not work and up_to_date(run.out, note):
+        return read_json(run.out / "correlation.json")
     return finish(run, note | {"phases": times})
 
 

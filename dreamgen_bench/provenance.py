@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -27,6 +28,17 @@ def facts(run: Any) -> dict[str, Any]:
         "code": commit(),
         "hardware": hardware(),
     }
+
+
+def up_to_date(out: Path, note: dict[str, Any]) -> bool:
+    """Whether the tables and the page in a run folder are of this configuration, and newer than every record."""
+    page, before = out / "report" / "index.html", out / "run.json"
+    if not page.exists() or not before.exists():
+        return False
+    old, new = json.loads(before.read_text("utf-8")), json.loads(json.dumps(note))  # as it reads back: lists, no tuples
+    same = all(old.get(key) == new[key] for key in ("config", "suites", "models", "versions"))
+    written = page.stat().st_mtime_ns
+    return same and all(path.stat().st_mtime_ns <= written for path in out.glob("*.jsonl"))
 
 
 def describe(spec: Any) -> dict[str, Any]:
