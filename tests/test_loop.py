@@ -149,3 +149,16 @@ def test_a_disk_that_cannot_be_written_stops_with_one_line(tmp_path):
         [sys.executable, "-W", "ignore", "-m", "dreamgen_bench", *args], capture_output=True, text=True
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_graphics_there_is_one_line_and_no_record(tmp_path):
+    """A machine that can't draw is nobody's score: nothing is recorded, and the cure is named."""
+    args = ["generate", "metaworld-seen-v1", "--models", "replay", "--out", str(tmp_path), "--limit", "1"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "dreamgen_bench", *args, "--no-downstream"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MUJOCO_GL": "nonsense"},
+    )
+    assert done.returncode == 2 and "doctor" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "videos.jsonl").exists()

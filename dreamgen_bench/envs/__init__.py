@@ -1,8 +1,14 @@
 """Environments: plain gymnasium, with info["success"]."""
 
-import os
+from __future__ import annotations
 
-from ..types import Spec
+import os
+from typing import TYPE_CHECKING
+
+from ..types import Spec, UserError
+
+if TYPE_CHECKING:
+    from .metaworld import MetaWorld
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # before anything imports mujoco: its default back end needs a screen
 
@@ -10,9 +16,25 @@ SPECS = [
     Spec(
         name="metaworld",
         revision="3.1.1+1",
-        load="dreamgen_bench.envs.metaworld:MetaWorld",
+        load="dreamgen_bench.envs:make",
         license="MIT",
         summary="Meta-World: MuJoCo, Sawyer arm, 50 behaviors, own camera and looks",
         paper="Yu et al., CoRL 2019",
     )
 ]
+
+
+def make(behavior: str, *, scene: str = "", render: bool = True) -> MetaWorld:
+    """The simulated robot. Raises UserError where this machine can't draw: that is no world model's failure."""
+    try:
+        from .metaworld import MetaWorld
+
+        return MetaWorld(behavior, scene=scene, render=render)
+    except (KeyError, ValueError, UserError):
+        raise
+    except Exception as error:  # each GL library fails in its own way, from the import on
+        backend = os.environ.get("MUJOCO_GL")
+        reason = f"{type(error).__name__}: {error}"[:160]
+        raise UserError(
+            f"no graphics with MUJOCO_GL={backend} ({reason}): dreamgen-bench doctor has the cure"
+        ) from error

@@ -59,10 +59,11 @@ def _reversed(task: Task, seed: int) -> np.ndarray:
 
 
 def _wrong_instruction(task: Task, seed: int) -> np.ndarray:
+    behavior, scene, start, look = _state(task)
+    _environment(behavior, scene, False)  # before anything else of the simulator: it says so where GL is missing
     from ..envs.experts import expert, record, replay, wanderer
     from ..envs.scenes import SCENES
 
-    behavior, scene, start, look = _state(task)
     rng = np.random.default_rng(seed)
     others = [other for other in (SCENES[scene].behaviors if scene else ()) if other != behavior]
     others = list(rng.permutation(others)) if others else []
@@ -77,12 +78,12 @@ def _wrong_instruction(task: Task, seed: int) -> np.ndarray:
 
 def _corrupted(kind: str, level: str) -> Frames:
     def frames(task: Task, seed: int) -> np.ndarray:
+        state = _state(task)
+        clip = _expert_clip(*state, task.num_frames)
         from ..envs.defects import LEVELS as RANGES
         from ..envs.defects import break_recording
 
-        state = _state(task)
         magnitude = float(np.random.default_rng([seed, 1]).uniform(*RANGES[level]))
-        clip = _expert_clip(*state, task.num_frames)
         return break_recording(_start(*state), clip, kind, magnitude=magnitude, seed=seed)
 
     return frames
@@ -97,9 +98,9 @@ def _state(task: Task) -> tuple[str, str, int, str]:
 
 @lru_cache(maxsize=8)  # a simulator with its meshes and textures takes 70 MB
 def _environment(behavior: str, scene: str, render: bool) -> MetaWorld:
-    from ..envs.metaworld import MetaWorld
+    from ..envs import make
 
-    return MetaWorld(behavior, scene=scene, render=render)
+    return make(behavior, scene=scene, render=render)
 
 
 def _start(behavior: str, scene: str, seed: int, look: str, *, render: bool = True) -> MetaWorld:
@@ -110,9 +111,9 @@ def _start(behavior: str, scene: str, seed: int, look: str, *, render: bool = Tr
 
 @lru_cache(maxsize=512)  # all controls start from the same recording; 512 of them take 110 MB
 def _expert_clip(behavior: str, scene: str, seed: int, look: str, length: int) -> Recording:
+    env = _start(behavior, scene, seed, look)
     from ..envs.experts import expert, record
 
-    env = _start(behavior, scene, seed, look)
     return record(env, expert(env), frames=length)
 
 
