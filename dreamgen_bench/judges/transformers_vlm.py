@@ -201,7 +201,9 @@ def load(
     Frames of fewer than `min_pixels` are enlarged. Weights must be safetensors: pickled ones could run any code.
     """
     from transformers import AutoModelForImageTextToText
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     place = _located(checkpoint)
     pinned = {"revision": revision, "trust_remote_code": False}
     try:
