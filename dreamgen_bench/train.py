@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .store import Summary, digest, read_json, write_json
+from .store import Summary, digest, write_json
 from .types import Spec, Trajectory, UserError
 
 Fit = Callable[..., Any]
@@ -48,9 +48,3 @@ def run(
     write_json(folder / "policy.json", facts | {"seconds": round(time.perf_counter() - started, 2)})
     summary.done = 1
     return summary
-
-
-def trained(out: Path, key: str) -> Path | None:
-    """The folder of a finished policy, or None."""
-    folder = out / "policies" / key
-    return folder if (folder / "policy.json").exists() and read_json(folder / "policy.json")["key"] == key else None

@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from dreamgen_bench.envs.demonstrations import labels_of  # noqa: F401 - the label order is defined there
 from dreamgen_bench.idms.waypoint_cnn import network, prepared, windows
 
 OUT = Path(__file__).parents[2] / "dreamgen_bench/weights/waypoint-cnn"
