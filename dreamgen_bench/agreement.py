@@ -147,9 +147,7 @@ def agreement(
     order = np.lexsort((np.asarray(models, dtype=np.str_), y, x))
     x, y, names = x[order], y[order], [models[i] for i in order]
     again = _remeasured(rows, order=order, seed=seed, resamples=resamples) if rows else None
-    found = {
-        name: _with_uncertainty(name, x, y, seed=seed, resamples=resamples, again=again) for name in KERNELS
-    }
+    found = {name: _with_uncertainty(name, x, y, seed=seed, resamples=resamples, again=again) for name in KERNELS}
     return Agreement(n_models=len(x), **found, leave_one_out=_leave_one_out(x, y, names), note=_note(len(x)))
 
 

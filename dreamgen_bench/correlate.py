@@ -58,9 +58,7 @@ def from_table(path: str | Path, *, score: str, success: str, model: str | None 
     for line, row in full:
         name = row[model] if model else f"line {line:06d}"
         if name in lines:
-            raise TableError(
-                f"{path}:{line}: model {name!r} is also on line {lines[name]}; average its rows first"
-            )
+            raise TableError(f"{path}:{line}: model {name!r} is also on line {lines[name]}; average its rows first")
         lines[name] = line
     axes = [
         {name: Value(mean=float(row[column]), ci95=None) for name, (_, row) in zip(lines, full, strict=True)}
@@ -109,9 +107,7 @@ def run(scores: list[Row], success: list[Row], *, groups: dict[str, str]) -> dic
         "recipe": {"idm": recipe[0], "policy": recipe[1]} if recipe else None,
         "groups": found.pop("bench"),
         "by_score": found,
-        "left_out": [
-            {"model": m, "reason": why, "scores": names} for (m, why), names in sorted(left.items())
-        ],
+        "left_out": [{"model": m, "reason": why, "scores": names} for (m, why), names in sorted(left.items())],
     }
 
 
@@ -164,9 +160,7 @@ def _bench(first: Side, second: Side) -> Side:
     both = {model: _moving_together(one[model], two[model]) for model in one if model in two}
     reasons = {}
     for model in set(why_one) | set(why_two) | set(one) ^ set(two):
-        lacking = [
-            why.get(model, why[""]) for axis, why in ((one, why_one), (two, why_two)) if model not in axis
-        ]
+        lacking = [why.get(model, why[""]) for axis, why in ((one, why_one), (two, why_two)) if model not in axis]
         reasons[model] = "; ".join(lacking)
     return both, reasons
 
@@ -202,9 +196,7 @@ def _independent(rows: list[Row]) -> Value:
     mean = math.fsum(means) / len(means)
     if any(row.get("ci95") is None for row in rows):
         return Value(mean=mean, ci95=None)
-    below, above = (
-        math.hypot(*(row["ci95"][end] - row["mean"] for row in rows)) / len(rows) for end in (0, 1)
-    )
+    below, above = (math.hypot(*(row["ci95"][end] - row["mean"] for row in rows)) / len(rows) for end in (0, 1))
     return Value(mean=mean, ci95=(mean - below, mean + above))
 
 
@@ -237,9 +229,7 @@ def _read(path: Path, *, columns: list[str]) -> list[tuple[int, dict[str, str]]]
                 if not cells:
                     continue
                 if len(cells) != len(header):
-                    raise TableError(
-                        f"{path}:{lines.line_num}: {len(cells)} cells, but {len(header)} columns"
-                    )
+                    raise TableError(f"{path}:{lines.line_num}: {len(cells)} cells, but {len(header)} columns")
                 rows.append((lines.line_num, {column: cells[at].strip() for column, at in places.items()}))
     except (UnicodeDecodeError, csv.Error) as error:
         raise TableError(f"{path}: not a CSV file in UTF-8: {error}") from error

@@ -15,7 +15,6 @@ import numpy as np
 from .store import RecordFile, Summary, digest, sharded
 from .types import WAYPOINT, EpisodeRecord, Policy, Spec, Suite, Task, TrajectoryRecord, UserError
 
-Progress = Callable[[int], None]
 MakeEnv = Callable[..., Any]  # (behavior, *, scene, render) -> gymnasium.Env
 HORIZON = 26
 """Steps (frames) that a policy may take: half as many again as a video has."""
@@ -70,7 +69,6 @@ def run(
     make_env: MakeEnv,
     *,
     out: Path,
-    progress: Progress = lambda count: None,
 ) -> Summary:
     """Let a policy act from every start that `out` has no episode of.
 
@@ -83,7 +81,6 @@ def run(
     owed = {digest("policy", key, start.suite, start.id, HORIZON): start for start in where}
     missing = {row: start for row, start in owed.items() if row not in there}
     summary = Summary(planned=len(owed), skipped=len(owed) - len(missing))
-    progress(summary.skipped)
     if not missing:
         return summary
     model = load()
@@ -105,7 +102,6 @@ def run(
             seconds=round(time.perf_counter() - started, 3),
         )
         _note(records, summary, record)
-        progress(1)
     envs.close()
     return summary
 
@@ -117,7 +113,6 @@ def replay(
     *,
     out: Path,
     shard: tuple[int, int] = (1, 1),
-    progress: Progress = lambda count: None,
 ) -> Summary:
     """Follow each trajectory's waypoints open loop from its task's own simulator state, and see whether it succeeds.
 
@@ -128,7 +123,6 @@ def replay(
     mine = [t for t in sharded(trajectories, shard) if tasks[t.suite, t.task].state]
     missing = [t for t in mine if digest("replay", t.key) not in there]
     summary = Summary(planned=len(mine), skipped=len(mine) - len(missing))
-    progress(summary.skipped)
     envs = _Envs(make_env, render=False)
     # By environment, so that few simulators are alive at once.
     for trajectory in sorted(missing, key=lambda t: (tasks[t.suite, t.task].behavior, t.key)):
@@ -149,7 +143,6 @@ def replay(
             seconds=round(time.perf_counter() - started, 3),
         )
         _note(records, summary, record)
-        progress(1)
     envs.close()
     return summary
 

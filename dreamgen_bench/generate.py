@@ -16,8 +16,6 @@ from .store import RecordFile, Summary, digest, sharded, whole_file
 from .types import Spec, Suite, Task, UserError, Video, VideoRecord, WorldModel
 from .video import VideoError, encode
 
-Progress = Callable[[int], None]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -44,7 +42,6 @@ def run(
     *,
     out: Path,
     shard: tuple[int, int] = (1, 1),
-    progress: Progress = lambda count: None,
 ) -> Summary:
     """Dream every owed video that `out` has no record of.
 
@@ -56,7 +53,6 @@ def run(
     mine = sharded(plan.owed.items(), shard)
     missing = [(key, task, seed) for key, (task, seed) in mine if key not in there]
     summary = Summary(planned=len(mine), skipped=len(mine) - len(missing))
-    progress(summary.skipped)
     if not missing:
         return summary
     model = load()
@@ -69,7 +65,6 @@ def run(
                 summary.done += 1
             else:
                 summary.failed["no_video"] += 1
-            progress(1)
     return summary
 
 

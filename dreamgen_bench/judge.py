@@ -13,7 +13,6 @@ from .store import RecordFile, Summary, digest, sharded
 from .types import Judge, Judgment, Question, Reply, Rubric, Spec, Task, Video, VideoRecord
 from .video import VideoError, read
 
-Progress = Callable[[int], None]
 BATCH = 16
 """Videos decoded and asked about together."""
 
@@ -32,7 +31,6 @@ def run(
     rubrics: Sequence[Rubric],
     out: Path,
     shard: tuple[int, int] = (1, 1),
-    progress: Progress = lambda count: None,
 ) -> Summary:
     """Judge every video that `out` has no judgment of, each decoded once for all rubrics.
 
@@ -46,7 +44,6 @@ def run(
     missing = [(video, left) for video, left in owed if left]
     asked = sum(len(left) for _, left in missing)
     summary = Summary(planned=len(mine) * len(rubrics), skipped=len(mine) * len(rubrics) - asked)
-    progress(summary.skipped)
     model: Judge | None = None
     for start in range(0, len(missing), BATCH):
         ready, questions = [], []
@@ -55,7 +52,6 @@ def run(
             for rubric in left:
                 if frames is None:
                     _note(records, summary, _judgment(video, spec, rubric, status="no_video", value=0.0, reply=reason))
-                    progress(1)
                 else:
                     ready.append((video, rubric))
                     questions.append(question(frames, tasks[video.suite, video.task], rubric))
@@ -63,7 +59,6 @@ def run(
             model = model or load()
             for (video, rubric), reply, seconds in _ask(model, ready, questions):
                 _note(records, summary, read_reply(video, spec, rubric, reply, seconds=seconds))
-                progress(1)
     return summary
 
 

@@ -11,7 +11,6 @@ from .store import RecordFile, Summary, digest, sharded, whole_file
 from .types import IDM, LABELS, Spec, TrajectoryRecord, Video, VideoRecord
 from .video import VideoError, read
 
-Progress = Callable[[int], None]
 BATCH = 32
 
 
@@ -27,7 +26,6 @@ def run(
     *,
     out: Path,
     shard: tuple[int, int] = (1, 1),
-    progress: Progress = lambda count: None,
 ) -> Summary:
     """Label every video that `out` has no trajectory of: float32 [T - 1, len(LABELS)], as trajectories/KEY.npy."""
     records = RecordFile(out / "trajectories.jsonl", TrajectoryRecord)
@@ -35,7 +33,6 @@ def run(
     mine = sharded(videos, shard)
     missing = [video for video in mine if label_key(video, spec) not in there]
     summary = Summary(planned=len(mine), skipped=len(mine) - len(missing))
-    progress(summary.skipped)
     model: IDM | None = None
     for start in range(0, len(missing), BATCH):
         usable: list[tuple[VideoRecord, Video]] = []
@@ -44,7 +41,6 @@ def run(
             if video is None:
                 records.append(_record(record, spec, status="no_video", reason=reason))
                 summary.failed["no_video"] += 1
-                progress(1)
             else:
                 usable.append((record, video))
         if usable:
@@ -54,7 +50,6 @@ def run(
                 records.append(done)
                 summary.done += done.status == "ok"
                 summary.failed["idm_error"] += done.status != "ok"
-                progress(1)
     summary.failed = +summary.failed
     return summary
 

@@ -42,8 +42,12 @@ def random_checkpoint(tmp_path_factory):
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(
-        tokenizer_object=core, unk_token="[UNK]", pad_token=SPECIAL[0], eos_token=SPECIAL[2],
-        additional_special_tokens=SPECIAL[1:], chat_template=CHAT,
+        tokenizer_object=core,
+        unk_token="[UNK]",
+        pad_token=SPECIAL[0],
+        eos_token=SPECIAL[2],
+        additional_special_tokens=SPECIAL[1:],
+        chat_template=CHAT,
     ).save_pretrained(folder)
     Qwen2VLImageProcessorPil(
         size={"shortest_edge": 1024, "longest_edge": 1024}, patch_size=8, temporal_patch_size=2, merge_size=2
@@ -129,6 +133,7 @@ def test_a_bad_question_is_an_error_in_its_own_reply_only(judge):
 
 def test_a_model_that_breaks_in_a_batch_is_asked_one_by_one(judge, monkeypatch):
     """So that running out of memory costs time and not answers."""
+
     def fussy(prepared, whole=judge.prepare.batch):
         if len(prepared) > 1:
             raise MemoryError("too much at once")

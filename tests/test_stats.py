@@ -73,9 +73,7 @@ def test_a_missing_value_is_left_out_and_counted():
     assert (found.mean, found.n, found.missing) == (pytest.approx(2 / 3), 3, 1)
 
 
-@pytest.mark.parametrize(
-    ("values", "names"), [([0.3], ["a"]), ([0.3, 0.3], ["a", "b"]), ([0.3, 0.4], ["a", "a"])]
-)
+@pytest.mark.parametrize(("values", "names"), [([0.3], ["a"]), ([0.3, 0.3], ["a", "b"]), ([0.3, 0.4], ["a", "a"])])
 def test_no_spread_has_no_interval(values, names):
     """One task, or graded values that are all alike, give a mean and a reason in place of an interval."""
     found = stats.mean_interval(values, tasks=names)
@@ -149,9 +147,7 @@ def test_the_paired_p_agrees_with_scipy():
     """Over many tasks with ordinary values the permutation p is close to the paired t-test's."""
     rng = np.random.default_rng(2)
     a, b = rng.normal(0.2, 1, 80), rng.normal(0, 1, 80)
-    assert stats.paired_p(a, b, tasks=tasks(80)) == pytest.approx(
-        scipy_stats.ttest_rel(a, b).pvalue, abs=0.02
-    )
+    assert stats.paired_p(a, b, tasks=tasks(80)) == pytest.approx(scipy_stats.ttest_rel(a, b).pvalue, abs=0.02)
 
 
 def test_seeds_are_not_evidence():
@@ -179,10 +175,7 @@ def test_the_detectable_difference_is_detected_four_times_in_five():
     rng = np.random.default_rng(3)
     noise = rng.normal(0, 0.3, 40)
     planted = stats.paired_difference(noise, np.zeros(40), tasks=tasks(40)).detectable
-    found = [
-        scipy_stats.ttest_1samp(rng.normal(planted, noise.std(ddof=1), 40), 0).pvalue < 0.05
-        for _ in range(2_000)
-    ]
+    found = [scipy_stats.ttest_1samp(rng.normal(planted, noise.std(ddof=1), 40), 0).pvalue < 0.05 for _ in range(2_000)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.03)
 
 
@@ -314,9 +307,7 @@ def test_simpler(sim, real, r, right, swapped):
 def test_weaver():
     """WEAVER's printed Pearson and Spearman of its Ctrl-World panel come out, ties included."""
     assert stats.pearson(published.WEAVER_SIM, published.WEAVER_REAL).value == pytest.approx(0.552, abs=0.003)
-    assert stats.spearman(published.WEAVER_SIM, published.WEAVER_REAL).value == pytest.approx(
-        0.523, abs=0.003
-    )
+    assert stats.spearman(published.WEAVER_SIM, published.WEAVER_REAL).value == pytest.approx(0.523, abs=0.003)
 
 
 def test_autoeval():
@@ -390,9 +381,7 @@ def test_a_perfect_order_is_not_certainty():
 
 def test_undefined_resamples_are_dropped_and_counted():
     """One success among six models leaves a third of the resamples constant: they are counted."""
-    found = stats.agreement(
-        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 0, 0, 1, 0, 0], models=NAMES[:6], resamples=900
-    )
+    found = stats.agreement([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 0, 0, 1, 0, 0], models=NAMES[:6], resamples=900)
     assert 200 < found.kendall.dropped < 400
     assert found.kendall.ci95 is not None
 

@@ -38,9 +38,7 @@ class Check:
         if self.ours is None or (self.published is None and self.recomputed is None):
             return False
         near = self.published is None or abs(self.ours - self.published) <= self.tolerance
-        return near and (
-            self.recomputed is None or abs(self.ours - self.recomputed) <= last_digit(self.recomputed)
-        )
+        return near and (self.recomputed is None or abs(self.ours - self.recomputed) <= last_digit(self.recomputed))
 
 
 def last_digit(value: float) -> float:
@@ -88,9 +86,7 @@ def simpler(folder: Path, entries: list[dict[str, Any]]) -> Iterator[Check]:
         }
         for key, name in beside.items():
             if key in entry:
-                yield Check(
-                    name=f"{entry['id']} {name}", published=None, recomputed=entry[key], ours=ours[name]
-                )
+                yield Check(name=f"{entry['id']} {name}", published=None, recomputed=entry[key], ours=ours[name])
 
 
 def policy_scatter(folder: Path, entries: list[dict[str, Any]]) -> Iterator[Check]:
@@ -99,9 +95,7 @@ def policy_scatter(folder: Path, entries: list[dict[str, Any]]) -> Iterator[Chec
     for entry in entries:
         path, statistic = folder / entry["file"], entry["statistic"]
         if statistic.startswith("spearman of the two printed orders"):
-            yield figure(
-                entry["id"], entry, printed_orders(path, entry["id"].removeprefix("recipe rankings "))
-            )
+            yield figure(entry["id"], entry, printed_orders(path, entry["id"].removeprefix("recipe rankings ")))
         elif statistic.startswith("mean real"):
             yield from worldgym_means(path, entry)
         else:
@@ -207,9 +201,7 @@ FOLDERS = {
 
 def main() -> int:
     """Print the table; 0 where every figure comes out, 1 where one does not, 2 without data."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds simpler/, autoeval/, ...")
     data = parser.parse_args().data
     lacking = [name for name in FOLDERS if not (data / name / "expected.json").is_file()]
@@ -222,13 +214,8 @@ def main() -> int:
         checks += list(compute(data / name, entries))
     print(f"{'figure':<92} {'published':>10} {'recomputed':>11} {'ours':>11}  ok")
     for check in checks:
-        cells = [
-            "-" if value is None else f"{value:.6g}"
-            for value in (check.published, check.recomputed, check.ours)
-        ]
-        print(
-            f"{check.name:<92} {cells[0]:>10} {cells[1]:>11} {cells[2]:>11}  {'ok' if check.ok() else 'OFF'}"
-        )
+        cells = ["-" if value is None else f"{value:.6g}" for value in (check.published, check.recomputed, check.ours)]
+        print(f"{check.name:<92} {cells[0]:>10} {cells[1]:>11} {cells[2]:>11}  {'ok' if check.ok() else 'OFF'}")
     off = sum(not check.ok() for check in checks)
     published = sum(check.published is not None for check in checks)
     print(f"{len(checks) - off} of {len(checks)} figures come out, {published} of them published")

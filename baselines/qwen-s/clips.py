@@ -149,7 +149,7 @@ def reversed_(clip: Clip, rng: np.random.Generator) -> Asked:
 
 def broken(clip: Clip, rng: np.random.Generator) -> Asked:
     """The recorded defect, or one drawn anew: of pixels or time, or of a block painted over the frames."""
-    if clip.broken is not None and rng.uniform() < 0.5:
+    if clip.broken is not None and rng.uniform() < 0.6:
         frames, kind, magnitude = clip.broken, clip.kind, clip.magnitude
     else:
         kind = str(rng.choice(list(DRAWN_ANEW), p=list(DRAWN_ANEW.values())))

@@ -207,7 +207,7 @@ def train(args: Args) -> None:
         if time.time() - saved > 420:
             saved = time.time()
             run.keep(args.out / "state.pt")
-            data.reload("judge-*.npz")
+            data.reload("judge-*.npz", "objects-*.npz")
             if run.spent > args.tower * 60:
                 print("   held out: " + X.line(X.report(run.ema[0], data.validation, prompts)), flush=True)
     run.keep(args.out / "state.pt")
@@ -263,7 +263,7 @@ def evaluate(args: Args) -> None:
 def clips(args: Args) -> C.Clips:
     """The shards that are there by now."""
     data = C.Clips(folder=args.data, held_out=frozenset(VALIDATION))
-    data.reload("judge-*.npz", "web-*.npz")
+    data.reload("judge-*.npz", "objects-*.npz", "web-*.npz")
     print(f"{len(data.training)} clips to learn from, {len(data.validation)} held out", flush=True)
     return data
 

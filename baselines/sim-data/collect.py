@@ -1,9 +1,10 @@
-"""Record the simulator clips that the baselines are trained on: `python collect.py web|teleop|judge --out DIR`.
+"""Record the simulator clips that the baselines are trained on: `python collect.py web|teleop|judge|objects --out DIR`.
 
     web     action-free videos of all 50 behaviors, by experts of varied skill, never in the lab's look:
             what web video is to a real world model (world models, retrieval)
     teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM, sft)
     judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
+    objects the same, but what is broken is always an object's place or presence, and half of them are of the small puck
 
 Each worker writes one .npz per 50 episodes; a shard that is there is not made again. Seeds start at 1,000,000 and
 drawn looks at 100,000; suites use smaller ones, so that no clip of a suite is ever in training data.
@@ -19,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, break_recording
-from dreamgen_bench.envs.experts import detour, expert, noisy, record, replay, stopping, wanderer
+from dreamgen_bench.envs.experts import detour, expert, noisy, record, replay, stopping, surveyor, wanderer
 from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
-EPISODES = {"web": 2000, "teleop": 1500, "judge": 3000}
+EPISODES = {"web": 2000, "teleop": 2500, "judge": 3450, "objects": 2000}
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 
@@ -61,7 +62,7 @@ def teleop_episode(seed: int) -> dict | None:
     rng = np.random.default_rng(seed)
     env = start("pick-place", "puck", seed, "lab")
     if seed >= FIRST_SEED * (1 + SEED_OF["teleop"]) + PICKING:
-        clip = record(env, wanderer(rng, stay=int(rng.integers(8, 24))))
+        clip = record(env, surveyor(rng, stay=int(rng.integers(12, 64))))
         return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "success": clip.success}
     wander = wanderer(rng, stay=int(rng.integers(12, 40)))
     act = noisy(expert(env), rng, sigma=rng.choice([0.0, 0.1, 0.25]))
@@ -74,7 +75,17 @@ def teleop_episode(seed: int) -> dict | None:
 def judge_episode(seed: int) -> dict | None:
     rng = np.random.default_rng(seed)
     behavior = BEHAVIORS[seed % len(BEHAVIORS)]
-    scene = scene_of(behavior) if rng.uniform() < 0.7 else ""
+    return judged(seed, rng, behavior, scene_of(behavior) if rng.uniform() < 0.7 else "", tuple(DEFECTS))
+
+
+def objects_episode(seed: int) -> dict | None:
+    rng = np.random.default_rng(seed)
+    behavior = BEHAVIORS[seed % len(BEHAVIORS)] if seed % 2 else str(rng.choice(SCENES["puck"].behaviors))
+    scene = scene_of(behavior) if rng.uniform() < 0.8 else ""
+    return judged(seed, rng, behavior, scene, ("teleport", "teleport", "vanish", "vanish", "appear"))
+
+
+def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds: tuple[str, ...]) -> dict:
     look = drawn_look(rng, "lab", "lab", "object", "environment", "environment", "web")
     env = start(behavior, scene, seed, look)
     how = rng.choice(["expert", "noisy", "clumsy", "stopping", "wander"], p=[0.4, 0.15, 0.1, 0.15, 0.2])
@@ -92,7 +103,7 @@ def judge_episode(seed: int) -> dict | None:
     for other in SCENES[scene].behaviors if scene else ():
         if other != behavior:
             done[other] = replay(start(other, scene, seed, look, render=False), clip.waypoints)
-    kind = list(DEFECTS)[int(rng.integers(len(DEFECTS)))]
+    kind = kinds[int(rng.integers(len(kinds)))]
     magnitude = float(rng.uniform(0, VISIBLE) if rng.uniform() < 0.25 else rng.uniform(VISIBLE, 1))
     env = start(behavior, scene, seed, look)
     broken = break_recording(env, clip, kind, magnitude=magnitude, seed=seed)
@@ -110,8 +121,8 @@ def judge_episode(seed: int) -> dict | None:
     }
 
 
-EPISODE = {"web": web_episode, "teleop": teleop_episode, "judge": judge_episode}
-SEED_OF = {"web": 0, "teleop": 1, "judge": 2}
+EPISODE = {"web": web_episode, "teleop": teleop_episode, "judge": judge_episode, "objects": objects_episode}
+SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3}
 
 
 def write_shard(what: str, shard: int, out: Path) -> str:

@@ -132,9 +132,7 @@ class Dreamer(torch.nn.Module):
 
     def embed(self, prompts: list[str]) -> torch.Tensor:
         """[B, WORDS, 64], zero beyond each prompt's last token."""
-        tokens = self.tokenizer(
-            prompts, padding="max_length", max_length=WORDS, truncation=True, return_tensors="pt"
-        )
+        tokens = self.tokenizer(prompts, padding="max_length", max_length=WORDS, truncation=True, return_tensors="pt")
         states = self.text(tokens.input_ids, tokens.attention_mask).last_hidden_state
         return states * tokens.attention_mask[:, :, None]
 

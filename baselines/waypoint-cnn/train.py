@@ -119,16 +119,26 @@ def held_out(net, frames, labels, mean, std) -> dict[str, float]:
         out = torch.cat([net(prepared(torch.from_numpy(windows(clip)).float())) for clip in frames])
     out = out.numpy() * std + mean
     away = np.abs(out - labels.reshape(-1, 8)).mean(0)
-    return {"hand_mm": round(float(away[:3].mean() * 1000), 2), "opening": round(float(away[3]), 4),
-            "grip": round(float(away[7]), 4)}
+    return {
+        "hand_mm": round(float(away[:3].mean() * 1000), 2),
+        "opening": round(float(away[3]), 4),
+        "grip": round(float(away[7]), 4),
+    }
 
 
 def save(net, out: Path, mean, std, steps: int, error: dict[str, float]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, out / "model.safetensors")
     sha256 = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
-    config = {"width": 32, "size": 64, "mean": mean.tolist(), "std": std.tolist(), "steps": steps, "held_out": error,
-              "sha256": sha256}
+    config = {
+        "width": 32,
+        "size": 64,
+        "mean": mean.tolist(),
+        "std": std.tolist(),
+        "steps": steps,
+        "held_out": error,
+        "sha256": sha256,
+    }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
 
 

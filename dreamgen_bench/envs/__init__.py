@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..types import Spec, UserError
@@ -38,3 +39,15 @@ def make(behavior: str, *, scene: str = "", render: bool = True) -> MetaWorld:
         raise UserError(
             f"no graphics with MUJOCO_GL={backend} ({reason}): dreamgen-bench doctor has the cure"
         ) from error
+
+
+def start(behavior: str, scene: str, seed: int, look: str, *, render: bool = True) -> MetaWorld:
+    """The simulated robot at the start of an episode. The simulator is shared: it is good until the next call."""
+    env = _alive(behavior, scene, render)
+    env.reset(seed=seed, options={"look": look})
+    return env
+
+
+@lru_cache(maxsize=8)  # a simulator with its meshes and textures takes 70 MB
+def _alive(behavior: str, scene: str, render: bool) -> MetaWorld:
+    return make(behavior, scene=scene, render=render)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import yaml
 
 from ..types import Task, Trajectory
+from . import start
 from .experts import Recording, expert, record
-from .metaworld import MetaWorld
 
 TELEOPERATION_SEED = 60_000
 """First seed of the pick-and-place demonstrations that train the teleoperation-only floor."""
-
-
-@cache
-def _environment(behavior: str, scene: str, render: bool) -> MetaWorld:
-    return MetaWorld(behavior, scene=scene, render=render)
 
 
 def labels_of(clip: Recording) -> np.ndarray:
@@ -28,8 +21,7 @@ def labels_of(clip: Recording) -> np.ndarray:
 def true_labels(task: Task) -> np.ndarray:
     """The labels of the video that `replay` makes of this task; float32 [T - 1, 8]."""
     state = task.state
-    env = _environment(state["behavior"], state["scene"], False)
-    env.reset(seed=state["seed"], options={"look": state["look"]})
+    env = start(state["behavior"], state["scene"], state["seed"], state["look"], render=False)
     return labels_of(record(env, expert(env), frames=task.num_frames))
 
 
@@ -39,10 +31,9 @@ def teleoperation(count: int) -> list[Trajectory]:
 
     text = files("dreamgen_bench.envs").joinpath("instructions.yaml").read_text("utf-8")
     words = yaml.safe_load(text)["pick-place"]
-    env = _environment("pick-place", "puck", True)
     made = []
     for number in range(count):
-        env.reset(seed=TELEOPERATION_SEED + number, options={"look": "lab"})
+        env = start("pick-place", "puck", TELEOPERATION_SEED + number, "lab")
         clip = record(env, expert(env))
         made.append(Trajectory(frames=clip.frames, labels=labels_of(clip), instruction=words[number % len(words)]))
     return made

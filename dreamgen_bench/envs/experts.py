@@ -94,6 +94,26 @@ def wanderer(rng: np.random.Generator, *, stay: int = 30) -> Actor:
     return act
 
 
+def surveyor(rng: np.random.Generator, *, stay: int = 30) -> Actor:
+    """Like `wanderer`, over the whole reach: half of the places are just above the table, and sides come up often.
+
+    A hand that goes from one uniformly drawn place to the next is mostly in the middle, and an inverse dynamics model
+    trained on that draws every hand low and far away towards it.
+    """
+    step, goal, grip = 0, np.zeros(3), -1.0
+
+    def act(state: np.ndarray) -> np.ndarray:
+        nonlocal step, goal, grip
+        if step % stay == 0:
+            x, y = rng.beta(0.7, 0.7, 2)
+            z = rng.uniform(0.03, 0.12) if rng.uniform() < 0.5 else rng.uniform(0.05, 0.45)
+            goal, grip = np.array([x - 0.5, 0.38 + 0.55 * y, z]), rng.choice([-1.0, 1.0])
+        step += 1
+        return np.append(np.clip((goal - state[:3]) * GAIN, -1, 1), grip)
+
+    return act
+
+
 def detour(actor: Actor, first: Actor, *, steps: int) -> Actor:
     """`first` for so many control steps, then the actor."""
     step = 0

@@ -116,10 +116,9 @@ def load(
         known = [name for name in dir(diffusers) if "Video" in name and name.endswith("Pipeline")]
         raise UserError(f"diffusers {diffusers.__version__} has no pipeline {pipeline!r}; it has {', '.join(known)}")
     local = Path(__file__).parents[1] / checkpoint
-    where = {"pretrained_model_name_or_path": str(local)} if local.is_dir() else {
-        "pretrained_model_name_or_path": checkpoint,
-        "revision": revision,
-    }
+    where = {"pretrained_model_name_or_path": str(local)}
+    if not local.is_dir():
+        where = {"pretrained_model_name_or_path": checkpoint, "revision": revision}
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ..envs import start
 from ..types import Spec, Task, UserError, Video
 
 if TYPE_CHECKING:
     from ..envs.experts import Recording
-    from ..envs.metaworld import MetaWorld
 
 DEFECTS = ("freeze", "time_warp", "deform", "color_drift", "teleport", "vanish", "appear", "penetration")
 LEVELS = ("1", "2", "3")
@@ -59,8 +59,8 @@ def _reversed(task: Task, seed: int) -> np.ndarray:
 
 
 def _wrong_instruction(task: Task, seed: int) -> np.ndarray:
-    behavior, scene, start, look = _state(task)
-    _environment(behavior, scene, False)  # before anything else of the simulator: it says so where GL is missing
+    behavior, scene, number, look = _state(task)
+    start(behavior, scene, number, look, render=False)  # before anything else of it: it says so where GL is missing
     from ..envs.experts import expert, record, replay, wanderer
     from ..envs.scenes import SCENES
 
@@ -69,9 +69,9 @@ def _wrong_instruction(task: Task, seed: int) -> np.ndarray:
     others = list(rng.permutation(others)) if others else []
     for attempt in range(_ATTEMPTS):
         other = str(others[attempt]) if attempt < len(others) else behavior
-        env = _start(other, scene, start, look)
+        env = start(other, scene, number, look)
         clip = record(env, expert(env) if other != behavior else wanderer(rng), frames=task.num_frames)
-        if not replay(_start(behavior, scene, start, look, render=False), clip.waypoints):
+        if not replay(start(behavior, scene, number, look, render=False), clip.waypoints):
             return clip.frames
     raise RuntimeError(f"task {task.id}: whatever the robot does, it does what it was told")
 
@@ -84,7 +84,7 @@ def _corrupted(kind: str, level: str) -> Frames:
         from ..envs.defects import break_recording
 
         magnitude = float(np.random.default_rng([seed, 1]).uniform(*RANGES[level]))
-        return break_recording(_start(*state), clip, kind, magnitude=magnitude, seed=seed)
+        return break_recording(start(*state), clip, kind, magnitude=magnitude, seed=seed)
 
     return frames
 
@@ -96,22 +96,9 @@ def _state(task: Task) -> tuple[str, str, int, str]:
     return state["behavior"], state["scene"], state["seed"], state["look"]
 
 
-@lru_cache(maxsize=8)  # a simulator with its meshes and textures takes 70 MB
-def _environment(behavior: str, scene: str, render: bool) -> MetaWorld:
-    from ..envs import make
-
-    return make(behavior, scene=scene, render=render)
-
-
-def _start(behavior: str, scene: str, seed: int, look: str, *, render: bool = True) -> MetaWorld:
-    env = _environment(behavior, scene, render)
-    env.reset(seed=seed, options={"look": look})
-    return env
-
-
 @lru_cache(maxsize=512)  # all controls start from the same recording; 512 of them take 110 MB
 def _expert_clip(behavior: str, scene: str, seed: int, look: str, length: int) -> Recording:
-    env = _start(behavior, scene, seed, look)
+    env = start(behavior, scene, seed, look)
     from ..envs.experts import expert, record
 
     return record(env, expert(env), frames=length)
