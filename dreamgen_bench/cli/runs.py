@@ -1,0 +1,198 @@
+"""Verbs that work on a run folder: the demo, everything, and each stage by itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..types import UserError
+from .frame import (
+    Episodes,
+    IdmName,
+    JudgeName,
+    Limit,
+    Models,
+    Out,
+    PolicyName,
+    PolicySeeds,
+    Seeds,
+    Shard,
+    Suites,
+    TrajectoryLimit,
+    Workers,
+    app,
+    error_console,
+    example,
+    out_console,
+)
+
+
+def _run(suites: list[str], models: str, out: Path, **fields: Any) -> Any:
+    from ..loop import Run, check
+
+    chosen = tuple(name.strip() for name in models.split(",") if name.strip())
+    run = Run(suites=tuple(dict.fromkeys(suites)), models=tuple(dict.fromkeys(chosen)), out=out, **fields)
+    check(run)
+    return run
+
+
+def _workers(count: int | None) -> int:
+    if count is not None and count < 1:
+        raise UserError(f"--workers {count}: use 1 or more")
+    return count or max(1, len(os.sched_getaffinity(0)))
+
+
+def _everything(run: Any, workers: int | None) -> None:
+    from .. import loop
+    from ..progress import watch
+    from ..summary import conclusion
+
+    correlation = loop.everything(run, workers=_workers(workers), watch=watch(error_console))
+    for renderable in conclusion(run, correlation):
+        out_console.print(renderable)
+
+
+DEMO_MODELS = (
+    "replay,wan-s,retrieval,static,wrong_instruction,reversed,"
+    "corrupt_teleport_1,corrupt_teleport_3,corrupt_deform_2,corrupt_time_warp_3"
+)
+
+
+@app.command()
+@example("dreamgen-bench demo --out runs/demo")
+def demo(out: Out = Path("runs/demo"), workers: Workers = None) -> None:
+    """The whole loop on the sim track, in minutes on two cores."""
+    run = _run(
+        ["metaworld-seen-v1", "metaworld-behavior-v1"],
+        DEMO_MODELS,
+        out,
+        limit=24,
+        trajectory_limit=96,
+        episodes=8,
+    )
+    _everything(run, workers)
+
+
+@app.command(name="run")
+@example("dreamgen-bench run metaworld-behavior-v1 --models replay,static,wan-s --out runs/mine --limit 16")
+def run_(
+    suites: Suites,
+    models: Models,
+    out: Out,
+    limit: Limit = None,
+    trajectory_limit: TrajectoryLimit = None,
+    seeds: Seeds = 1,
+    judge: JudgeName = "qwen-s",
+    idm: IdmName = "waypoint-cnn",
+    policy: PolicyName = "bc-chunk",
+    episodes: Episodes = 12,
+    policy_seeds: PolicySeeds = 1,
+    downstream: Annotated[bool, typer.Option(help="Train and evaluate policies too.")] = True,
+    workers: Workers = None,
+) -> None:
+    """Every stage, resumable: videos, judgments, labels, policies, episodes, tables, plot and page."""
+    fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, judge=judge, idm=idm, policy=policy)
+    fields |= dict(episodes=episodes, policy_seeds=policy_seeds, downstream=downstream)
+    _everything(_run(suites, models, out, **fields), workers)
+
+
+def _stage(names: tuple[str, ...], run: Any, shard: str) -> None:
+    from ..loop import STAGES
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name in names:
+        out_console.print(f"{name}: {STAGES[name](run, _parsed(shard))}")
+
+
+def _parsed(shard: str) -> tuple[int, int]:
+    index, _, count = shard.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise UserError(f"--shard {shard!r}: write i/n with 1 <= i <= n, as in 2/8")
+    return int(index), int(count)
+
+
+@app.command()
+@example("dreamgen-bench generate metaworld-seen-v1 --models wan-s --out runs/mine --shard 1/4")
+def generate(
+    suites: Suites,
+    models: Models,
+    out: Out,
+    limit: Limit = None,
+    trajectory_limit: TrajectoryLimit = None,
+    seeds: Seeds = 1,
+    downstream: Annotated[bool, typer.Option(help="Dream the policy's trajectories too.")] = True,
+    shard: Shard = "1/1",
+) -> None:
+    """Suites x world models -> videos."""
+    fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, downstream=downstream)
+    _stage(("generate",), _run(suites, models, out, **fields), shard)
+
+
+@app.command()
+@example("dreamgen-bench judge metaworld-seen-v1 --models wan-s --out runs/mine --judge qwen-s")
+def judge(
+    suites: Suites,
+    models: Models,
+    out: Out,
+    limit: Limit = None,
+    seeds: Seeds = 1,
+    judge: JudgeName = "qwen-s",
+    shard: Shard = "1/1",
+) -> None:
+    """Videos x judge x rubrics -> judgments."""
+    _stage(("judge",), _run(suites, models, out, limit=limit, seeds=seeds, judge=judge), shard)
+
+
+@app.command()
+@example("dreamgen-bench label metaworld-seen-v1 --models wan-s --out runs/mine --idm waypoint-cnn")
+def label(
+    suites: Suites,
+    models: Models,
+    out: Out,
+    limit: Limit = None,
+    trajectory_limit: TrajectoryLimit = None,
+    seeds: Seeds = 1,
+    idm: IdmName = "waypoint-cnn",
+    shard: Shard = "1/1",
+) -> None:
+    """Videos x IDM -> neural trajectories, each replayed open loop for the score `executable`."""
+    fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, idm=idm)
+    _stage(("label", "replay"), _run(suites, models, out, **fields), shard)
+
+
+def _policies(name: str, summary: str, line: str) -> None:
+    """`train` and `evaluate` are one stage: a policy is evaluated by the process that trained it."""
+
+    def verb(
+        suites: Suites,
+        models: Models,
+        out: Out,
+        limit: Limit = None,
+        trajectory_limit: TrajectoryLimit = None,
+        seeds: Seeds = 1,
+        idm: IdmName = "waypoint-cnn",
+        policy: PolicyName = "bc-chunk",
+        episodes: Episodes = 12,
+        policy_seeds: PolicySeeds = 1,
+        shard: Shard = "1/1",
+    ) -> None:
+        fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, idm=idm, policy=policy)
+        _stage(("policies",), _run(suites, models, out, **fields, episodes=episodes, policy_seeds=policy_seeds), shard)
+
+    verb.__doc__ = summary
+    app.command(name=name)(example(line)(verb))
+
+
+_policies(
+    "train",
+    "Trajectories x policy recipe -> checkpoints, and their episodes.",
+    "dreamgen-bench train metaworld-behavior-v1 --models wan-s --out runs/mine --policy bc-chunk",
+)
+_policies(
+    "evaluate",
+    "Policies x environment -> episodes (trains what is not trained yet).",
+    "dreamgen-bench evaluate metaworld-behavior-v1 --models wan-s --out runs/mine --episodes 25",
+)

@@ -1,0 +1,52 @@
+"""Verbs for what others bring: finished videos to score, a table to correlate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.markup import escape
+
+from .frame import Json, JudgeName, Out, app, example, out_console
+
+
+@app.command()
+@example("dreamgen-bench score --manifest clips.jsonl --judge qwen-s --out runs/clips")
+def score(
+    manifest: Annotated[Path, typer.Option(help='JSON lines of {"id", "instruction", "video"}.')],
+    out: Out,
+    judge: JudgeName = "qwen-s",
+) -> None:
+    """Finished videos in, scores out."""
+    from .. import loop
+
+    for row in loop.score_manifest(manifest, out=out, judge_name=judge):
+        interval = "" if row["ci95"] is None else f" [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}]"
+        mean = "undefined" if row["mean"] is None else f"{row['mean']:.2f}"
+        missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])
+        text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}{interval}  n = {row['n']} of {row['planned']}"
+        out_console.print(escape(text + (f" ({missing})" if missing else "")))
+    out_console.print(f"written to {escape(str(out))}: scores.json, judgments.jsonl, videos.jsonl")
+
+
+@app.command()
+@example("dreamgen-bench correlate TABLE.csv --score if_pa --success success_rate --json")
+def correlate(
+    table: Annotated[Path, typer.Argument(help="A CSV, one row a model.")],
+    score: Annotated[str, typer.Option(help="Column of the score.")],
+    success: Annotated[str, typer.Option(help="Column of the success rate.")],
+    model: Annotated[Optional[str], typer.Option(help="Column of the model's name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """How well a score predicts success in anybody's table: coefficients, intervals, permutation p, leave-one-out."""
+    from ..correlate import from_table
+    from ..summary import coefficients
+
+    found = from_table(table, score=score, success=success, model=model)
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    else:
+        out_console.print(coefficients(found))
