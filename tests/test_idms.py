@@ -1,5 +1,6 @@
 """Every registered IDM keeps the contract, and the shipped one knows the lab's robot."""
 
+import hashlib
 import subprocess
 import sys
 
@@ -51,6 +52,13 @@ def test_a_still_video_stands_still(idm):
     frame = noise(1).frames
     labels = next(idm.label([Video(frames=np.repeat(frame, 17, 0), fps=10)]))
     assert np.ptp(labels[:, :3], axis=0).max() < 0.01
+
+
+def test_the_revision_is_that_of_the_shipped_weights():
+    """Records made with other weights never pass for these."""
+    spec = registry.find("idms", "waypoint-cnn")
+    data = (registry.weights_of(spec) / "model.safetensors").read_bytes()
+    assert hashlib.sha256(data).hexdigest().startswith(spec.revision)
 
 
 def test_a_missing_checkpoint_is_the_users_to_mend(tmp_path):

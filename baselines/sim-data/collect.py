@@ -25,7 +25,7 @@ from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
-EPISODES = {"web": 2000, "teleop": 2500, "judge": 3450, "objects": 2000}
+EPISODES = {"web": 6000, "teleop": 2500, "judge": 3450, "objects": 2000}
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 

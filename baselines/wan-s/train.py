@@ -34,29 +34,25 @@ INSTRUCTIONS = yaml.safe_load((ROOT / "dreamgen_bench/envs/instructions.yaml").r
 WORDINGS = 6  # of each behavior's eight; the last two are never trained on
 Z, WORDS = 24, 16  # latent channels; tokens that an instruction is padded to (max_sequence_length of the card)
 VALIDATION = "web-0039.npz"  # never trained on
-TELEOP = 0.25  # share of clips that are successful pick-and-place in the lab
 PICK_PLACE = "pick-place"
+BLIND = 0.25  # share of clips learnt from pure noise
 
 
 # Data
 
 
-def clips(folder: Path) -> tuple[torch.Tensor, list[str]]:
-    """uint8 [N, 3, 17, 64, 64] and behaviors: every web clip but the held-out ones, and successful teleoperation."""
-    frames, behaviors = [], []
-    for path in sorted(folder.glob("web-*.npz")):
-        if path.name != VALIDATION:
-            shard = np.load(path)
-            frames.append(shard["frames"])
-            behaviors += shard["behavior"].tolist()
-    wanted = round(len(behaviors) * TELEOP / (1 - TELEOP))
-    for path in sorted(folder.glob("teleop-*.npz")):
-        shard = np.load(path)
-        taken = shard["frames"][shard["success"]][: max(wanted, 0)]
-        wanted -= len(taken)
-        frames.append(taken)
-        behaviors += [PICK_PLACE] * len(taken)
-    return channels_first(np.concatenate(frames)), behaviors
+def web(folder: Path) -> tuple[torch.Tensor, list[str]]:
+    """uint8 [N, 3, 17, 64, 64] and behaviors: every web clip but the held-out ones."""
+    shards = [np.load(path) for path in sorted(folder.glob("web-*.npz")) if path.name != VALIDATION]
+    frames = np.concatenate([shard["frames"] for shard in shards])
+    return channels_first(frames), [name for shard in shards for name in shard["behavior"].tolist()]
+
+
+def teleoperation(folder: Path) -> tuple[torch.Tensor, list[str]]:
+    """The same of all that the robot was ever shown by hand: successful pick-and-place in the lab."""
+    shards = [np.load(path) for path in sorted(folder.glob("teleop-*.npz"))]
+    frames = np.concatenate([shard["frames"][shard["success"]] for shard in shards])
+    return channels_first(frames), [PICK_PLACE] * len(frames)
 
 
 def validation(folder: Path, count: int) -> tuple[torch.Tensor, list[str]]:
@@ -234,14 +230,19 @@ def psnr(vae: AutoencoderKLWan, frames: torch.Tensor) -> dict[str, float]:
 
 def train_vae(args: argparse.Namespace) -> None:
     """The encoder is computed, the decoder learned, with noise on the code: what dreams get slightly wrong decodes."""
-    frames, behaviors = clips(args.data)
+    frames, behaviors = web(args.data)
     held, held_behaviors = validation(args.data, 40)
     basis = linear.basis_of(frames, Z)
     codes = linear.encode(frames, basis)
     spread = codes.std((0, 2, 3, 4))
     # Not whitened: what is small in the picture stays small in the loss.
     scale = spread.max() * (spread / spread.max()) ** 0.6
-    found = {"train": (codes, behaviors), "validation": (linear.encode(held, basis), held_behaviors)}
+    shown, shown_behaviors = teleoperation(args.data)
+    found = {
+        "web": (codes, behaviors),
+        "teleoperation": (linear.encode(shown, basis), shown_behaviors),
+        "validation": (linear.encode(held, basis), held_behaviors),
+    }
     torch.save(found | {"mean": codes.mean((0, 2, 3, 4)), "std": scale}, args.work / "latents.pt")
     vae = linear.calm(autoencoder())
     linear.write_encoder(vae, basis)
@@ -270,6 +271,8 @@ def flow_loss(model: Dreamer, codes: torch.Tensor, behaviors: list[str], draw: t
     uniform = torch.rand(count, generator=draw)
     middle = torch.sigmoid(torch.randn(count, generator=draw) * 1.2 + 0.5)
     sigma = torch.where(torch.rand(count, generator=draw) < 0.5, uniform, middle).clamp(1e-3, 1)
+    # From pure noise the best answer is the mean of all futures: most of what there is to learn, and all of one step.
+    sigma = torch.where(torch.rand(count, generator=draw) < BLIND, 1.0, sigma)
     noise = torch.randn(codes.shape, generator=draw)
     mixed = torch.lerp(codes, noise, sigma.view(-1, 1, 1, 1, 1))
     picks = torch.randint(0, WORDINGS, (count,), generator=draw).tolist()
@@ -281,7 +284,7 @@ def flow_loss(model: Dreamer, codes: torch.Tensor, behaviors: list[str], draw: t
 def train_video(args: argparse.Namespace) -> None:
     found = torch.load(args.work / "latents.pt")
     mean, std = (found[name].view(1, -1, 1, 1, 1) for name in ("mean", "std"))
-    (codes, behaviors), (held, held_behaviors) = found["train"], found["validation"]
+    (codes, behaviors), (held, held_behaviors) = found[args.clips], found["validation"]
     model = Dreamer()
     if args.init.exists():
         model.load_state_dict(torch.load(args.init))
@@ -334,6 +337,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("/tmp/wan-s"), help="for checkpoints and latents")
     parser.add_argument("--out", type=Path, default=ROOT / "dreamgen_bench/weights/wan-s")
     parser.add_argument("--init", type=Path, default=Path("none"), help="weights to go on from")
+    parser.add_argument("--clips", choices=("web", "teleoperation"), default="web", help="that `video` learns from")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--short", type=float, default=0.5, help="share of the decoder's batches of 5 frames, not 17")

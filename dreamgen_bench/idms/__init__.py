@@ -5,12 +5,12 @@ from ..types import Spec
 SPECS = [
     Spec(
         name="waypoint-cnn",
-        revision="1",
+        revision="6e80b6a0f3f4",
         load="dreamgen_bench.idms.waypoint_cnn:load",
         args={"checkpoint": "weights/waypoint-cnn"},
         license="Apache-2.0",
         summary="small CNN: frames to the waypoint after each step and the mean action in it",
         weights="shipped",
-        trained_on=("sim-data teleop: pick-and-place in the lab",),
+        trained_on=("sim-data teleop: pick-and-place in the lab, and the hand taken about its whole reach",),
     )
 ]
