@@ -6,11 +6,14 @@
     judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
     objects the same, but what is broken is always an object's place or presence, and half of them are of the small puck
 
+    card    prints what is in DIR: clips, sizes, digests
+
 Each worker writes one .npz per 50 episodes; a shard that is there is not made again. Seeds start at 1,000,000 and
 drawn looks at 100,000; suites use smaller ones, so that no clip of a suite is ever in training data.
 """
 
 import argparse
+import hashlib
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +28,7 @@ from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
-EPISODES = {"web": 6000, "teleop": 2500, "judge": 3450, "objects": 2000}
+EPISODES = {"web": 5000, "teleop": 2500, "judge": 3450, "objects": 2000}
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 
@@ -138,18 +141,36 @@ def write_shard(what: str, shard: int, out: Path) -> str:
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
-        np.savez(file, **columns)
+        np.savez_compressed(file, **columns)
     temporary.rename(path)
     return f"{path.name} {len(rows)} episodes, {time.time() - started:.0f} s"
 
 
+def card(out: Path) -> str:
+    """What a folder holds: a Markdown row a set, with the digest of all its frames and other columns."""
+    rows = ["| set | shards | clips | MB | sha256 of the content |", "|---|---|---|---|---|"]
+    for what in EPISODE:
+        paths, digest, clips = sorted(out.glob(f"{what}-*.npz")), hashlib.sha256(), 0
+        for path in paths:
+            with np.load(path) as shard:
+                clips += len(shard["frames"])
+                for name in sorted(shard.files):
+                    digest.update(np.ascontiguousarray(shard[name]).tobytes())
+        size = sum(path.stat().st_size for path in paths) / 1e6
+        rows.append(f"| `{what}` | {len(paths)} | {clips} | {size:.0f} | {digest.hexdigest()[:16]} |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=EPISODE)
+    parser.add_argument("what", choices=(*EPISODE, "card"))
     parser.add_argument("--out", type=Path, default=Path("runs/sim-data"))
     parser.add_argument("--episodes", type=int)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
+    if args.what == "card":
+        print(card(args.out))
+        return
     args.out.mkdir(parents=True, exist_ok=True)
     shards = range((args.episodes or EPISODES[args.what]) // SHARD)
     spawn = multiprocessing.get_context("spawn")  # a forked process inherits a GL library that it can't use

@@ -35,6 +35,7 @@ WORDINGS = 6  # of each behavior's eight; the last two are never trained on
 Z, WORDS = 24, 16  # latent channels; tokens that an instruction is padded to (max_sequence_length of the card)
 VALIDATION = "web-0039.npz"  # never trained on
 PICK_PLACE = "pick-place"
+RUNGS = (0.05, 0.15, 0.4)  # shares of a training at which its weights are kept: the family's lesser members
 BLIND = 0.25  # share of clips learnt from pure noise
 
 
@@ -85,18 +86,18 @@ def autoencoder() -> AutoencoderKLWan:
     )
 
 
-def transformer() -> WanTransformer3DModel:
+def transformer(heads: int, layers: int) -> WanTransformer3DModel:
     """144 tokens a clip."""
     return WanTransformer3DModel(
         patch_size=(1, 2, 2),
-        num_attention_heads=3,
+        num_attention_heads=heads,
         attention_head_dim=64,
         in_channels=Z,
         out_channels=Z,
         text_dim=64,
         freq_dim=128,
-        ffn_dim=768,
-        num_layers=4,
+        ffn_dim=256 * heads,
+        num_layers=layers,
         rope_max_seq_len=64,
     )
 
@@ -120,11 +121,11 @@ def text_encoder(vocabulary: int) -> UMT5EncoderModel:
 class Dreamer(torch.nn.Module):
     """Text encoder and transformer, called as WanImageToVideoPipeline with `expand_timesteps` calls them."""
 
-    def __init__(self):
+    def __init__(self, heads: int, layers: int):
         super().__init__()
         self.tokenizer = tokenizer()
         self.text = text_encoder(len(self.tokenizer))
-        self.video = transformer()
+        self.video = transformer(heads, layers)
 
     def embed(self, prompts: list[str]) -> torch.Tensor:
         """[B, WORDS, 64], zero beyond each prompt's last token."""
@@ -193,9 +194,12 @@ class Run:
         self.saved = time.time() if due else self.saved
         return due
 
+    def minutes(self) -> float:
+        return (time.time() - self.start) / 60
+
     def save(self, path: Path, **figures: float) -> None:
         torch.save(self.average.network.state_dict(), path)
-        report(step=self.step, minutes=(time.time() - self.start) / 60, loss=self.loss, **figures)
+        report(step=self.step, minutes=self.minutes(), loss=self.loss, **figures)
 
 
 def report(**figures: float) -> None:
@@ -285,11 +289,11 @@ def train_video(args: argparse.Namespace) -> None:
     found = torch.load(args.work / "latents.pt")
     mean, std = (found[name].view(1, -1, 1, 1, 1) for name in ("mean", "std"))
     (codes, behaviors), (held, held_behaviors) = found[args.clips], found["validation"]
-    model = Dreamer()
+    model = Dreamer(args.heads, args.layers)
     if args.init.exists():
         model.load_state_dict(torch.load(args.init))
     run = Run(args, model, list(model.parameters()), 0.997)
-    draw = torch.Generator().manual_seed(args.seed)
+    draw, rungs = torch.Generator().manual_seed(args.seed), list(RUNGS)
 
     @torch.no_grad()
     def held_out() -> float:
@@ -299,9 +303,12 @@ def train_video(args: argparse.Namespace) -> None:
     while run.goes_on():
         chosen = torch.randint(0, len(codes), (args.batch,), generator=draw)
         loss = flow_loss(model, (codes[chosen] - mean) / std, [behaviors[i] for i in chosen], draw)
-        if run.learn(loss):
-            run.save(args.work / "video.pt", validation=held_out())
-    run.save(args.work / "video.pt", validation=held_out())
+        due = run.learn(loss)
+        if rungs and run.minutes() > rungs[0] * args.minutes:
+            run.save(args.work / f"{args.name}-{rungs.pop(0):g}.pt", validation=held_out())
+        if due:
+            run.save(args.work / f"{args.name}.pt", validation=held_out())
+    run.save(args.work / f"{args.name}.pt", validation=held_out())
 
 
 # Assembly
@@ -310,9 +317,9 @@ def train_video(args: argparse.Namespace) -> None:
 def assemble(args: argparse.Namespace) -> None:
     """The pipeline, in float16, as `from_pretrained` reads it."""
     found = torch.load(args.work / "latents.pt")
-    vae, model = autoencoder(), Dreamer()
+    vae, model = autoencoder(), Dreamer(args.heads, args.layers)
     vae.load_state_dict(torch.load(args.work / "vae.pt"))
-    model.load_state_dict(torch.load(args.work / "video.pt"))
+    model.load_state_dict(torch.load(args.work / f"{args.name}.pt"))
     vae.register_to_config(latents_mean=found["mean"].tolist(), latents_std=found["std"].tolist())
     pipeline = WanImageToVideoPipeline(
         tokenizer=model.tokenizer,
@@ -338,10 +345,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "dreamgen_bench/weights/wan-s")
     parser.add_argument("--init", type=Path, default=Path("none"), help="weights to go on from")
     parser.add_argument("--clips", choices=("web", "teleoperation"), default="web", help="that `video` learns from")
+    parser.add_argument("--name", default="video", help="of the checkpoints that `video` leaves and `assemble` takes")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--short", type=float, default=0.5, help="share of the decoder's batches of 5 frames, not 17")
     parser.add_argument("--batch", type=int, default=8, help="clips to a step of the transformer")
+    parser.add_argument("--heads", type=int, default=3, help="of the transformer, 64 wide each")
+    parser.add_argument("--layers", type=int, default=4, help="of the transformer")
     parser.add_argument("--shift", type=float, default=1.0, help="of the scheduler's noise levels")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
