@@ -26,6 +26,8 @@ from diffusers import (
     WanImageToVideoPipeline,
     WanTransformer3DModel,
 )
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn.functional import avg_pool2d
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
@@ -198,8 +200,27 @@ class Run:
         return (time.time() - self.start) / 60
 
     def save(self, path: Path, **figures: float) -> None:
-        torch.save(self.average.network.state_dict(), path)
+        torch.save(merged(self.average.network).state_dict(), path)
         report(step=self.step, minutes=self.minutes(), loss=self.loss, **figures)
+
+
+def with_lora(model: Dreamer, rank: int) -> Dreamer:
+    """The same model, of which only low-rank changes to the transformer's matrices learn: DreamGen, section 3.1."""
+    wanted = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
+    model.requires_grad_(False)
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=wanted), model.video)
+    return model
+
+
+def merged(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy in which low-rank changes, if there are any, have become part of their matrices."""
+    model = copy.deepcopy(model)
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            parent, _, own = name.rpartition(".")
+            setattr(model.get_submodule(parent), own, module.get_base_layer())
+    return model
 
 
 def report(**figures: float) -> None:
@@ -292,7 +313,9 @@ def train_video(args: argparse.Namespace) -> None:
     model = Dreamer(args.heads, args.layers)
     if args.init.exists():
         model.load_state_dict(torch.load(args.init))
-    run = Run(args, model, list(model.parameters()), 0.997)
+    if args.lora:
+        model = with_lora(model, args.lora)
+    run = Run(args, model, [p for p in model.parameters() if p.requires_grad], 0.997)
     draw, rungs = torch.Generator().manual_seed(args.seed), list(RUNGS)
 
     @torch.no_grad()
@@ -345,6 +368,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "dreamgen_bench/weights/wan-s")
     parser.add_argument("--init", type=Path, default=Path("none"), help="weights to go on from")
     parser.add_argument("--clips", choices=("web", "teleoperation"), default="web", help="that `video` learns from")
+    parser.add_argument("--lora", type=int, default=0, help="rank of the changes that learn; 0: every weight learns")
     parser.add_argument("--name", default="video", help="of the checkpoints that `video` leaves and `assemble` takes")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1.5e-3)
