@@ -7,7 +7,7 @@ _LOAD = "dreamgen_bench.judges.transformers_vlm:load"
 SPECS = [
     Spec(
         name="qwen-s",
-        revision="99a00542610d",
+        revision="53fd6f370a62",
         load=_LOAD,
         license="Apache-2.0",
         args={"checkpoint": "package://dreamgen_bench/weights/qwen-s"},
