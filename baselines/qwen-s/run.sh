@@ -6,7 +6,8 @@ export PYTHONPATH=$PWD OMP_NUM_THREADS=1
 data=${1:-runs/sim-data} test=${2:-runs/judge-test} out=${3:-runs/qwen-s}
 
 python baselines/sim-data/collect.py web --out "$data"
-python baselines/sim-data/collect.py judge --out "$data" --episodes 3450
+python baselines/sim-data/collect.py judge --out "$data"
+python baselines/sim-data/collect.py objects --out "$data"
 mkdir -p "$test"
 python - "$test" <<'PY'
 import sys
@@ -17,5 +18,5 @@ for shard in range(80, 86):  # seeds that no training has seen
     print(write_shard("judge", shard, Path(sys.argv[1])))
 PY
 for mode in train finish eval; do
-    python baselines/qwen-s/train.py $mode --data "$data" --test "$test" --out "$out" --minutes 53 --chosen both
+    python baselines/qwen-s/train.py $mode --data "$data" --test "$test" --out "$out" --minutes 118 --chosen both
 done
