@@ -36,7 +36,9 @@ def encode(video: Video, *, web: bool = False, crf: int = 8) -> bytes:
         stream = container.add_stream("libx264" if web else "libx264rgb", rate=_rate(video.fps))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p" if web else "rgb24"  # no color conversion, which rounds as memory happens to lie
-        stream.options = {"crf": str(max(crf, 20) if web else crf), "threads": "1", "preset": "veryfast"}
+        # Macroblock trees add floats up in an order that depends on what else the process has done (torch, above all).
+        exact = {"threads": "1", "preset": "veryfast", "x264-params": "mbtree=0"}
+        stream.options = {"crf": str(max(crf, 20) if web else crf), **exact}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
