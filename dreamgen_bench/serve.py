@@ -154,7 +154,7 @@ class Desk:
 def run(spec: Spec, model: WorldModel, server: Server, *, tell: Callable[[str], None]) -> NoReturn:
     """Make what is asked for, until interrupted; `tell` gets a line per video."""
     server.server_activate()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     with TemporaryDirectory(prefix="dreamgen-bench-serve-") as folder:
         while True:
             job = server.desk.next()
