@@ -106,10 +106,10 @@ def check_seeds(model: WorldModel, tasks: Sequence[Task], videos: Sequence[Video
     check_videos(others, tasks)
     for task, video, other in zip(tasks, videos, others, strict=True):
         same = np.array_equal(video.frames, other.frames)
+        assert same or stochastic, f"task {task.id}: the Spec says stochastic=False, and two seeds give two videos"
         assert not (same and stochastic), (
             f"task {task.id}: two seeds give the same video; if nothing is drawn, say stochastic=False in the Spec"
         )
-        assert same or stochastic, f"task {task.id}: the Spec says stochastic=False, and two seeds give two videos"
 
 
 def check_errors(model: WorldModel, tasks: Sequence[Task], videos: Sequence[Video]) -> None:

@@ -40,8 +40,10 @@ class Noise(Held):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LOADABLE if name not in STARTS_ELSEWHERE])
 def test_every_model_that_loads_here_keeps_the_contract(name):
-    """Shipped weights, retrieval and the controls, each held to what its Spec says of it."""
-    tasks = suites.limited(suites.load("metaworld-behavior-v1"), 2)
+    """Shipped weights and the controls, each held to what its Spec says of it."""
+    suite = suites.load("metaworld-behavior-v1")
+    # In a scene of two behaviors wrong_instruction has one to choose from, and two seeds can't differ.
+    tasks = [task for task in suite.tasks if not task.state["scene"]][:2]
     check_world_model(registry.load(SPECS[name]), tasks, stochastic=SPECS[name].stochastic)
 
 
