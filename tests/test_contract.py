@@ -164,7 +164,10 @@ BROKEN = {
     "unrepeatable": (Forgetful(), "same seed gives different frames"),
     "one buffer": (OneBuffer(), "does not start from the given first"),
     "batch": (Altered(shifted), "changes the frames"),
-    "seedless": (Altered(lambda v, n, s: frames_of(v, lambda f: np.repeat(f[:1], 5, 0))), "two seeds give the same"),
+    "seedless": (
+        Altered(lambda v, n, s: frames_of(v, lambda f: np.repeat(f[:1], 5, 0))),
+        "two seeds give the same video of every task",
+    ),
     "dreams from nothing": (Dreamer(), "without a first frame gives a video"),
     "fragile": (Fragile(), "an error changes the videos"),
     "eager": (Eager(), "a video for no task"),
