@@ -67,7 +67,7 @@ def serving(model, spec=SPEC, **options):
         server.server_close()
 
 
-def connected(address, pauses=QUICK, timeout=5.0):
+def connected(address, pauses=QUICK, timeout=30.0):
     connection = remote.Connection(address, pauses=pauses, timeout=timeout)
     return remote.RemoteWorldModel(connection, connection.served())
 
