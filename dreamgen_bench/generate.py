@@ -58,7 +58,7 @@ def run(
     model = load()
     for seed in dict.fromkeys(seed for _, _, seed in missing):
         rows = [(key, task) for key, task, s in missing if s == seed]
-        for (key, _), video, seconds in _dream(model, rows, seed):
+        for (key, _), video, seconds in dream(model, rows, seed):
             record = _keep(plan, key, video, out=out)
             records.append(record.model_copy(update={"seconds": round(seconds, 4)}))
             if record.status == "ok":
@@ -71,7 +71,7 @@ def run(
 Row = tuple[str, Task]
 
 
-def _dream(model: WorldModel, rows: list[Row], seed: int) -> Iterator[tuple[Row, Video | str, float]]:
+def dream(model: WorldModel, rows: list[Row], seed: int) -> Iterator[tuple[Row, Video | str, float]]:
     """Each row with its video or the reason why there is none; goes on behind a task at which the model failed."""
     done = 0
     stumbled = False

@@ -91,9 +91,10 @@ class Run:
 
     @cached_property
     def specs(self) -> list[Spec]:
-        """The world models; where policies are trained, ceiling and floor are always among them."""
+        """The world models; where policies are trained, ceiling and floor are always among them, loaded or served."""
         names = dict.fromkeys((*self.models, *(CEILINGS + FLOORS if self.dreamed else ())))
-        return [registry.find("world_models", name) for name in names]
+        served = {name.partition("@")[0] for name in names if "@" in name}
+        return [registry.find("world_models", name) for name in names if name not in served]
 
     @cached_property
     def tasks(self) -> dict[tuple[str, str], Task]:
@@ -133,6 +134,8 @@ def check(run: Run) -> None:
         if name in DEMONSTRATED:
             raise UserError(f"{name!r} is no world model: its row is in every downstream table anyway")
     run.chosen_rubrics()
+    if len({spec.name for spec in run.specs}) < len(run.specs):
+        raise UserError(f"{', '.join(run.models)}: two have one name, and a table has one row for it: leave one out")
     if run.seeds < 1 or run.episodes < 1 or run.policy_seeds < 1:
         raise UserError("--seeds, --episodes and --policy-seeds must be 1 or more")
     if not run.tasks or not run.specs:
@@ -146,9 +149,10 @@ def do_generate(run: Run, shard: tuple[int, int]) -> Summary:
     """Dream this process's share of all videos.
 
     Task by task of one behavior for all models, and not model by model: the controls then share one simulator and one
-    recording of the expert.
+    recording of the expert. A served model gets all its tasks at once, so that its server is never idle.
     """
-    load = cache(lambda name: registry.load(registry.find("world_models", name)))
+    specs = {spec.name: spec for spec in run.specs}
+    load = cache(lambda name: registry.load(specs[name]))
     there = RecordFile(run.out / "videos.jsonl", VideoRecord).read()
     summaries = []
     for suite, plans in groupby(run.plans(), key=lambda plan: plan.suite.name):
@@ -156,7 +160,9 @@ def do_generate(run: Run, shard: tuple[int, int]) -> Summary:
         behaviors = groupby(tasks, key=lambda key: run.tasks[key].behavior)
         shares = [[task for _, task in keys] for _, keys in behaviors]
         every = list(plans)
-        for share, plan in product(shares, every):
+        work = [pair for pair in product(shares, every) if not pair[1].spec.address]
+        work += [([task for _, task in tasks], plan) for plan in every if plan.spec.address]
+        for share, plan in work:
             mine = {key: row for key, row in plan.owed.items() if row[0].id in share}
             owed = {key: row for key, row in mine.items() if key not in there}
             summaries.append(Summary(planned=len(mine) - len(owed), skipped=len(mine) - len(owed)))

@@ -56,7 +56,7 @@ def _record(settings: Any, suite: str, spec: Any, scores: list[Any], success: li
     return {
         "schema": 1,
         "suite": {"name": suite, "digest": settings["suites"][suite]},
-        "model": spec,
+        "model": spec | {"address": ""},  # a machine's address is nobody else's business
         "judge": sorted({row["judge"] for row in scores if row["rubric"] != "executable"}),
         "rubrics": list(settings["config"]["rubrics"]),
         "seeds": settings["config"]["seeds"],

@@ -46,11 +46,24 @@ def _foreign(kind: str) -> list[Spec]:
 
 
 def find(kind: str, name: str) -> Spec:
-    """The spec of that name. Raises UserError with the nearest names and all known ones."""
+    """The spec of that name; of NAME@http://HOST:PORT, what is served there, which is asked for it.
+
+    Raises UserError with the nearest names and all known ones, and where nothing of that name is served.
+    """
+    served, _, address = name.partition("@")
+    if address:
+        return _served(kind, served, address)
     known = specs(kind)
     if name in known:
         return known[name]
     raise UserError(f"no {kind.replace('_', ' ').rstrip('s')} named {name!r}{nearest(name, list(known))}")
+
+
+def _served(kind: str, name: str, address: str) -> Spec:
+    ask = getattr(importlib.import_module(f"dreamgen_bench.{kind}"), "served", None)
+    if ask is None:
+        raise UserError(f"{name}@{address}: only world models can be served")
+    return ask(name, address)
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -61,7 +74,12 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def load(spec: Spec, **overrides: Any) -> Any:
-    """Import a plug-in's code and make it. Raises UserError where an extra is missing."""
+    """Import a plug-in's code and make it; what is served elsewhere is connected to, and made there.
+
+    Raises UserError where an extra is missing.
+    """
+    if spec.address:
+        return _imported(spec, spec.load)(spec)
     return _imported(spec, spec.load)(**{**spec.args, **overrides})
 
 

@@ -130,6 +130,8 @@ class Spec:
     trained_on: tuple[str, ...] = ()
     needs: str = ""  # pip extra without which it can't be loaded
     paper: str = ""
+    stochastic: bool = True  # of a world model: two seeds give two videos
+    address: str = ""  # where it is served, if it is; no part of any key, since it changes no video
 
     @property
     def id(self) -> str:

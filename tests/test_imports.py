@@ -17,6 +17,8 @@ ALLOWED = {
     "agreement": set(),
     "store": LEAVES,
     "video": LEAVES,
+    "wire": LEAVES,
+    "serve": LEAVES | {"generate", "store", "video", "wire"},
     "suites": LEAVES | {"registry"},
     "correlate": LEAVES | {"stats", "agreement", "store"},
     "scores": LEAVES | {"stats"},
@@ -48,8 +50,8 @@ def test_a_module_imports_only_what_its_layer_may(module):
 
 @pytest.mark.parametrize("kind", sorted(PLUGINS))
 def test_plug_ins_import_types_and_registry_only(kind):
-    """A plug-in never calls a stage. Controls of the sim track may use the simulator."""
-    extra = {"envs", "video"} if kind == "world_models" else set()
+    """A plug-in never calls a stage. Controls of the sim track may use the simulator; a served model, its contract."""
+    extra = {"envs", "video", "wire"} if kind == "world_models" else set()
     for path in (PACKAGE / kind).glob("*.py"):
         assert imported(path) <= {"types", "registry"} | extra, path
 

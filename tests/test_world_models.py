@@ -13,12 +13,6 @@ from dreamgen_bench.types import UserError
 from dreamgen_bench.world_models import diffusers_i2v
 from dreamgen_bench.world_models.simulated import DEFECTS, LEVELS
 
-SHIPPED = [
-    spec.name
-    for spec in registry.specs("world_models").values()
-    if spec.weights == "shipped" and spec.name != "retrieval"
-]
-
 
 @pytest.fixture(scope="module")
 def tiny_wan(tmp_path_factory):
@@ -64,8 +58,6 @@ def test_the_real_pipeline_keeps_the_contract_by_card_alone(tiny_wan, tmp_path):
     model = diffusers_i2v.load(pipeline="WanImageToVideoPipeline", checkpoint=str(tiny_wan), **SETTINGS)
     tasks = toy_suite(tmp_path / "toy", tasks=3, size=16).tasks
     check_world_model(model, tasks)
-    first, second = (next(iter(model.generate(tasks, seed=seed))).frames for seed in (0, 1))
-    assert not np.array_equal(first, second), "two seeds give the same video"
 
 
 def test_an_unknown_pipeline_names_those_there_are(tiny_wan):
@@ -117,14 +109,6 @@ def test_a_longer_video_is_cut_and_a_shorter_one_stays_short(tmp_path):
     assert diffusers_i2v.fitted(made, task, first).shape == (5, 16, 16, 3)
     assert np.array_equal(diffusers_i2v.fitted(made, task, first)[0], np.asarray(first))
     assert len(diffusers_i2v.fitted(made[:3], task, first)) == 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_models_keep_the_contract(name):
-    """The weights in the package load and dream."""
-    tasks = suites.limited(suites.load("metaworld-behavior-v1"), 3)
-    check_world_model(registry.load(registry.find("world_models", name)), tasks)
 
 
 def test_retrieval_finds_the_nearest_clip_by_frame_and_words(tmp_path):

@@ -85,6 +85,7 @@ SPECS = [
         summary="the nearest of the training videos, by first frame and instruction",
         group="trained",
         weights="shipped",
+        stochastic=False,
         trained_on=(
             "sim-data web: all 50 behaviors, never in the lab's look",
             "sim-data teleop: pick-and-place in the lab",
