@@ -8,21 +8,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from .provenance import PACKAGES
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at. An optional one that is not ok fails nothing."""
-
-    name: str
-    ok: bool
-    found: str
-    cure: str = ""
-    optional: bool = False
+from .types import Finding
 
 
 def examine() -> list[Finding]:
