@@ -19,6 +19,24 @@ def examine() -> list[Finding]:
     return [_python(), *_packages(), _graphics(), _weights(), _disk(), _memory(), *_extras()]
 
 
+def examine_model(name: str) -> list[Finding]:
+    """Whether a world model can run here, loading none of its weights. Raises UserError for an unknown name."""
+    from . import registry
+    from .world_models import card, machine
+
+    spec = registry.find("world_models", name)
+    if spec.load == card.LOADER:
+        return machine.findings(card.Card(**spec.args))
+    if spec.group == "control":
+        return [_graphics()]
+    found = [Finding(name="code", ok=True, found=spec.load)]
+    if spec.weights == "shipped":
+        where = registry.weights_of(spec)
+        cure = "install again: pip install --force-reinstall ."
+        found.append(Finding(name="weights", ok=where.exists(), found=str(where), cure=cure))
+    return found
+
+
 def _python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     return Finding(name="python", ok=sys.version_info >= (3, 11), found=found, cure="use Python 3.11 or newer")

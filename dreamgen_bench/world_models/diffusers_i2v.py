@@ -56,7 +56,10 @@ class DiffusersImageToVideo:
             "output_type": "np",
             **card.call,
         }
-        with torch.inference_mode():
+        gpus = [] if card.device == "cpu" else [torch.device(card.device)]
+        # Some pipelines draw from the global generator beside the one they are given.
+        with torch.inference_mode(), torch.random.fork_rng(gpus):
+            torch.manual_seed(number)
             output = self._pipeline(**{key: value for key, value in offered.items() if key in self._takes})
         frames = as_uint8(output.frames[0])
         if frames.shape[1:3] != (card.height, card.width):
@@ -81,7 +84,7 @@ def load(**said: Any) -> DiffusersImageToVideo:
     """
     from .machine import findings
 
-    if wrong := set(said) ^ ({f.name for f in fields(Card)} & set(said)):
+    if wrong := set(said) - {f.name for f in fields(Card)}:
         raise UserError(f"no card has a key {sorted(wrong)[0]!r}; it has {', '.join(f.name for f in fields(Card))}")
     card = Card(**said)
     for finding in findings(card):
@@ -114,11 +117,12 @@ def _read(card: Card) -> Any:
         dtype = {component: getattr(torch, name) for component, name in card.dtype.items()}
     try:
         return pipeline_class(card.pipeline).from_pretrained(
-            **_where(card.checkpoint, card.revision), torch_dtype=dtype, use_safetensors=True, trust_remote_code=False
+            **_where(card.checkpoint, card.revision), dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{card.checkpoint!r} can't be loaded as {card.pipeline}: {reason}") from error
+        cure = f"; {card.obtain}" if card.obtain else ""
+        raise UserError(f"{card.checkpoint!r} can't be loaded as {card.pipeline}: {reason}{cure}") from error
 
 
 def _where(checkpoint: str, revision: str) -> dict[str, str]:

@@ -134,9 +134,9 @@ def _absent(name: str, repository: str, revision: str, obtain: str) -> Finding:
     return Finding(
         name=name,
         ok=False,
-        optional=not offline and not obtain,
+        optional=not offline,
         found=f"{found}, and HF_HUB_OFFLINE is set" if offline else found,
-        cure=cure if offline or obtain else f"it is downloaded when it is loaded, or now by: {cure}",
+        cure=cure if offline else f"it is downloaded when it is loaded, or now: {cure}",
     )
 
 
