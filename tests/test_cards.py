@@ -26,7 +26,8 @@ from dreamgen_bench.world_models.card import Card, cards, spec_of
 CARDS = {spec.name: spec for spec in cards() if spec.group == "card"}
 FOLDER = Path(diffusers_i2v.__file__).parent / "cards"
 SMALL = {
-    "device": "cpu", "dtype": "float32", "offload": "none", "memory_gib": 0.0, "packages": (), "width": 32, "height": 32,
+    "device": "cpu", "dtype": "float32", "offload": "none", "memory_gib": 0.0, "packages": (),
+    "width": 32, "height": 32,
 }  # fmt: skip
 # What single pipelines of small dimensions need beside: no fixed head of the prompt, fewer layers, fewer frames.
 PROMPT_TEMPLATE = {"template": "{}", "crop_start": 0, "image_emb_len": 49, "image_emb_start": 5, "image_emb_end": 54}
@@ -35,6 +36,7 @@ CALLS = {
     "ltx-2-19b": {"spatio_temporal_guidance_blocks": [1]},
 }
 FRAMES = {"svd-xt": 5}
+SLOW = {"hunyuanvideo1.5-i2v-480p", "ltx-2-19b", "svd-xt"}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def test_every_card_is_built_small():
     assert set(tiny_pipelines.BUILDERS) == set(CARDS) and len(CARDS) >= 12
 
 
-@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in CARDS])
 def test_a_card_keeps_the_contract(name, checkpoints, guarded, tmp_path):
     """The card's pipeline class, saved by diffusers and loaded by the adapter, keeps the contract of world models.
 
@@ -198,6 +200,7 @@ def test_what_a_machine_lacks_is_said_before_a_weight_is_read(wan, tmp_path, mon
     """A missing checkpoint, a wrong class, too little memory, no GPU, a missing package: each with its cure."""
     monkeypatch.setattr(diffusers_i2v, "_read", lambda card: pytest.fail("weights were read"))
     whole = Path(wan["checkpoint"])
+    lora = {"checkpoint": str(tmp_path), "revision": "1", "weight": "x.safetensors", "scale": 1}
     for changes, message in (
         ({"pipeline": "WanImage2Video"}, "has no pipeline 'WanImage2Video': it has .*WanImageToVideoPipeline"),
         ({"pipeline": "AutoencoderKLWan"}, "has no pipeline 'AutoencoderKLWan'"),
@@ -208,13 +211,14 @@ def test_what_a_machine_lacks_is_said_before_a_weight_is_read(wan, tmp_path, mon
         ({"pipeline": "LTX2ImageToVideoPipeline"}, "it has no 'audio_vae', which LTX2.* needs"),
         ({"checkpoint": str(tmp_path / "nowhere")}, "no model_index.json there.*download it again"),
         ({"checkpoint": str(tmp_path / "nowhere"), "obtain": "convert it"}, "no model_index.json there.*convert it"),
-        ({"checkpoint": "Wan-AI/Wan2.1-None"}, "nor in the cache of the hub.*hf download Wan-AI/Wan2.1-None --revision"),
+        ({"checkpoint": "Wan-AI/Wan2.1-None"}, "nor in the cache of the hub.*hf download Wan-AI/Wan2.1-None"),
         ({"checkpoint": without(whole, tmp_path / "b", "vae")}, "the folder vae is missing: an unfinished download"),
         ({"memory_gib": 9e9}, "needs 9e.09 GiB on cpu with offload none, .* GiB are free: free memory"),
         ({"packages": ("no_such_package",)}, "no_such_package is not installed: pip install no_such_package"),
         ({"device": "tpu"}, "no device 'tpu': say cpu, cuda or cuda:N"),
-        ({"lora": {"checkpoint": str(tmp_path), "revision": "1", "weight": "x.bin", "scale": 1}}, "x.bin is not a .safe"),
-        ({"lora": {"checkpoint": str(tmp_path), "revision": "1", "weight": "x.safetensors", "scale": 1}}, "not there"),
+        ({"device": "cuda:x"}, "no device 'cuda:x'"),
+        ({"lora": lora | {"weight": "x.bin"}}, "x.bin is not a .safetensors file"),
+        ({"lora": lora}, "x.safetensors is not there"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=message):
             diffusers_i2v.load(**{**wan, **changes})
@@ -253,7 +257,8 @@ def test_a_shard_that_is_missing_is_an_unfinished_download(wan, tmp_path):
     shutil.copytree(wan["checkpoint"], copy)
     weights = copy / "transformer/diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_name("diffusion_pytorch_model-00001-of-00002.safetensors"))
-    index = {"weight_map": {key: f"diffusion_pytorch_model-0000{n}-of-00002.safetensors" for n, key in enumerate("ab", 1)}}
+    shards = [f"diffusion_pytorch_model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index = {"weight_map": dict(zip("ab", shards, strict=True))}
     weights.with_name("diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match="00002-of-00002.safetensors is missing: an unfinished download"):
         diffusers_i2v.load(**{**wan, "checkpoint": str(copy)})
@@ -308,6 +313,12 @@ def test_lora_weights_change_the_dream_by_their_scale(wan, tmp_path):
     assert np.array_equal(plain, silent) and not np.array_equal(plain, tuned)
     with pytest.raises(UserError, match="LoRA other.safetensors|no weight of LoRA"):
         diffusers_i2v.load(**{**wan, "lora": lora | {"weight": "other.safetensors"}})
+
+
+def test_a_square_task_goes_through_a_wide_model(wan, tmp_path):
+    """Letterboxed on the way in, cut on the way out, at the task's rate."""
+    tasks = toy_suite(tmp_path / "toy", tasks=2, size=24, num_frames=5).tasks
+    check_world_model(diffusers_i2v.load(**{**wan, "width": 64, "height": 32}), tasks)
 
 
 def test_a_size_that_the_pipeline_does_not_make_is_the_cards_fault(checkpoints, tmp_path):

@@ -206,7 +206,7 @@ def hunyuan15():
     )  # fmt: skip
     qwen = tf.Qwen2_5_VLTextConfig(
         vocab_size=16, hidden_size=16, intermediate_size=16, num_hidden_layers=3, num_attention_heads=2,
-        num_key_value_heads=2, rope_theta=1000000.0,
+        num_key_value_heads=2, rope_theta=1000000.0, initializer_range=2.0,
         rope_scaling={"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
     )  # fmt: skip
     siglip = tf.SiglipVisionConfig(

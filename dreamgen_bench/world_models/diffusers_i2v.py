@@ -63,8 +63,8 @@ class DiffusersImageToVideo:
             output = self._pipeline(**{key: value for key, value in offered.items() if key in self._takes})
         frames = as_uint8(output.frames[0])
         if frames.shape[1:3] != (card.height, card.width):
-            made = f"{frames.shape[2]}x{frames.shape[1]}"
-            raise UserError(f"{card.pipeline} made {made} where the card says {card.width}x{card.height}; mend the card")
+            made, said = f"{frames.shape[2]}x{frames.shape[1]}", f"{card.width}x{card.height}"
+            raise UserError(f"{card.pipeline} made {made} where the card says {said}; mend the card")
         return frames
 
 
@@ -134,7 +134,7 @@ def _where(checkpoint: str, revision: str) -> dict[str, str]:
 
 def _configure(pipeline: Any, component: str, changes: Mapping[str, Any]) -> None:
     """Make a component without weights (a scheduler, a guider) again with changes to its configuration."""
-    part = getattr(pipeline, component, None)
+    part: Any = getattr(pipeline, component, None)
     known = dict(getattr(part, "config", {}))
     for key in changes:
         if key not in known:
@@ -146,7 +146,7 @@ def _configure(pipeline: Any, component: str, changes: Mapping[str, Any]) -> Non
 def _adapt(pipeline: Any, lora: Mapping[str, Any]) -> None:
     name, weight = type(pipeline).__name__, lora["weight"]
     if not hasattr(pipeline, "load_lora_weights"):
-        raise UserError(f"{name} of diffusers loads no LoRA; merge {weight} into a checkpoint and name that in the card")
+        raise UserError(f"{name} of diffusers loads no LoRA; merge {weight} into a checkpoint of your own")
     where = _where(lora["checkpoint"], lora["revision"])
     where["pretrained_model_name_or_path_or_dict"] = where.pop("pretrained_model_name_or_path")
     try:

@@ -38,7 +38,7 @@ def letterboxed(picture: Image.Image, frame: Size) -> Image.Image:
 
 
 def unboxed(frames: np.ndarray, size: Size) -> np.ndarray:
-    """Letterboxed frames, uint8 [T, H, W, 3], with the black cut off and scaled (anti-aliased) to the picture's size."""
+    """Letterboxed frames, uint8 [T, H, W, 3], without the black, scaled (anti-aliased) to the picture's size."""
     if frames.shape[1:3] == size[::-1]:
         return frames
     box = picture_box(size, (frames.shape[2], frames.shape[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from .card import Card, folder_of
 
 INDEX = "model_index.json"
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+_CUDA = r"cuda(:\d+)?"
 _GIB = 2**30
 
 
@@ -71,7 +73,7 @@ def _device(card: Card) -> Finding:
 
     if card.device == "cpu":
         return Finding(name="device", ok=True, found="cpu")
-    if not card.device.startswith("cuda"):
+    if not re.fullmatch(_CUDA, card.device):
         return Finding(name="device", ok=False, found=f"no device {card.device!r}", cure="say cpu, cuda or cuda:N")
     if _gpu(card.device):
         return Finding(name="device", ok=True, found=torch.cuda.get_device_name(torch.device(card.device)))
@@ -83,7 +85,9 @@ def _device(card: Card) -> Finding:
 def _gpu(device: str) -> bool:
     import torch
 
-    return torch.cuda.is_available() and (torch.device(device).index or 0) < torch.cuda.device_count()
+    if not re.fullmatch(_CUDA, device) or not torch.cuda.is_available():
+        return False
+    return (torch.device(device).index or 0) < torch.cuda.device_count()
 
 
 def free_gib(device: str) -> float:
@@ -120,7 +124,10 @@ def _checkpoint(card: Card) -> Finding:
 def _cached(repository: str, file: str, revision: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository, file, revision=revision)
+    try:
+        found = try_to_load_from_cache(repository, file, revision=revision)
+    except ValueError:  # no name that a repository can have
+        return None
     return Path(found) if isinstance(found, str) else None
 
 
@@ -178,9 +185,9 @@ def _lora(lora: Mapping[str, Any]) -> Finding:
         return Finding(name="lora", ok=False, found=found, cure="convert it to safetensors")
     folder = folder_of(lora["checkpoint"])
     if folder is not None:
-        there = (folder / lora["weight"]).is_file()
-        cure = "mend `lora` in the card"
-        return Finding(name="lora", ok=there, found=f"{folder / lora['weight']}{'' if there else ': not there'}", cure=cure)
+        file = folder / lora["weight"]
+        found = str(file) if file.is_file() else f"{file} is not there"
+        return Finding(name="lora", ok=file.is_file(), found=found, cure="mend `lora` in the card")
     cached = _cached(lora["checkpoint"], lora["weight"], lora["revision"])
     if cached is not None:
         return Finding(name="lora", ok=True, found=str(cached))
