@@ -198,6 +198,9 @@ def without(folder, copy, name):
 
 def test_what_a_machine_lacks_is_said_before_a_weight_is_read(wan, tmp_path, monkeypatch):
     """A missing checkpoint, a wrong class, too little memory, no GPU, a missing package: each with its cure."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(diffusers_i2v, "_read", lambda card: pytest.fail("weights were read"))
     whole = Path(wan["checkpoint"])
     lora = {"checkpoint": str(tmp_path), "revision": "1", "weight": "x.safetensors", "scale": 1}
@@ -407,3 +410,32 @@ def test_doctor_says_whether_a_model_runs_here(monkeypatch):
     assert CliRunner().invoke(app, ["doctor", "--model", "wan-s"]).exit_code == 0
     assert CliRunner().invoke(app, ["doctor", "--model", "retrieval"]).exit_code == 0
     assert CliRunner().invoke(app, ["doctor", "--model", "wan-z"]).exit_code == 2
+
+
+def test_a_checkpoint_is_found_in_the_cache_of_the_hub(wan, tmp_path, monkeypatch):
+    """By repository and commit, offline; what is not there is downloaded when loaded, which only offline can't be."""
+    from huggingface_hub import constants
+
+    commit = "0123456789" * 4
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    snapshot = tmp_path / f"models--someone--wan/snapshots/{commit}"
+    shutil.copytree(wan["checkpoint"], snapshot)
+    said = {**wan, "checkpoint": "someone/wan", "revision": commit}
+    task = toy_suite(tmp_path / "toy", tasks=1, size=16, num_frames=4).tasks[0]
+    assert np.array_equal(dreamed(diffusers_i2v.load(**said), task), dreamed(diffusers_i2v.load(**wan), task))
+    shutil.rmtree(snapshot / "vae")
+    unfinished = machine.findings(Card(**said))[-1]
+    assert not unfinished.ok and not unfinished.optional and "unfinished download" in unfinished.found
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert machine.findings(Card(**said))[-1].optional, "online, the download goes on"
+    absent = machine.findings(Card(**{**said, "revision": "f" * 40}))[-1]
+    assert not absent.ok and absent.optional and "it is downloaded when it is loaded" in absent.cure
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_cards_size_and_length_are_ones_that_its_model_can_make(name):
+    """Latents are whole: sides in 16 or 32, frames 4k+1 or 8k+1; else diffusers rounds, or stops at the first video."""
+    said, spec = CARDS[name].args, CARDS[name]
+    side, step = (32, 8) if spec.family == "ltx" else (32, 4) if name == "wan2.2-ti2v-5b" else (16, 4)
+    assert said["width"] % side == said["height"] % side == 0 and said["num_frames"] % step == 1

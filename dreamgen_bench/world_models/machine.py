@@ -108,17 +108,24 @@ def _memory(card: Card) -> Finding:
 
 
 def _checkpoint(card: Card) -> Finding:
-    folder = folder_of(card.checkpoint)
+    named = folder_of(card.checkpoint)
+    cached = None if named else _cached(card.checkpoint, INDEX, card.revision)
+    folder = named or (cached.parent if cached else None)
     if folder is None:
-        cached = _cached(card.checkpoint, INDEX, card.revision)
-        if cached is None:
-            return _absent("checkpoint", card.checkpoint, card.revision, card.obtain)
-        folder = cached.parent
+        return _absent("checkpoint", card.checkpoint, card.revision, card.obtain)
     wrong = broken(folder, pipeline_class(card.pipeline))
-    if wrong:
-        cure = card.obtain or "download it again, or mend `checkpoint` or `pipeline` in the card"
-        return Finding(name="checkpoint", ok=False, found=f"{folder}: {wrong}", cure=cure)
-    return Finding(name="checkpoint", ok=True, found=str(folder))
+    if not wrong:
+        return Finding(name="checkpoint", ok=True, found=str(folder))
+    cure = card.obtain or "download it again, or mend `checkpoint` or `pipeline` in the card"
+    # Online, diffusers itself goes on with a download that was interrupted.
+    resumed = cached is not None and not _offline()
+    return Finding(name="checkpoint", ok=False, optional=resumed, found=f"{folder}: {wrong}", cure=cure)
+
+
+def _offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 def _cached(repository: str, file: str, revision: str) -> Path | None:
@@ -133,9 +140,7 @@ def _cached(repository: str, file: str, revision: str) -> Path | None:
 
 def _absent(name: str, repository: str, revision: str, obtain: str) -> Finding:
     """Offline, what is not in the cache can't be had; online, it is downloaded when it is loaded."""
-    from huggingface_hub import constants
-
-    offline = bool(constants.HF_HUB_OFFLINE)
+    offline = _offline()
     cure = obtain or f"hf download {repository} --revision {revision}"
     found = f"{repository} is no folder, nor in the cache of the hub"
     return Finding(
