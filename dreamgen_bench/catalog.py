@@ -43,6 +43,7 @@ def _spec(spec: Spec) -> dict[str, Any]:
         "summary": spec.summary,
         "revision": spec.revision,
         "group": spec.group,
+        "family": spec.family,
         "adaptation": spec.adaptation,
         "weights": spec.weights,
         "parameters": spec.parameters,

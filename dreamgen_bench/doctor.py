@@ -8,26 +8,33 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from .provenance import PACKAGES
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at. An optional one that is not ok fails nothing."""
-
-    name: str
-    ok: bool
-    found: str
-    cure: str = ""
-    optional: bool = False
+from .types import Finding
 
 
 def examine() -> list[Finding]:
     """Every check in turn; none raises."""
     return [_python(), *_packages(), _graphics(), _weights(), _disk(), _memory(), *_extras()]
+
+
+def examine_model(name: str) -> list[Finding]:
+    """Whether a world model can run here, loading none of its weights. Raises UserError for an unknown name."""
+    from . import registry
+    from .world_models import card, machine
+
+    spec = registry.find("world_models", name)
+    if spec.load == card.LOADER:
+        return machine.findings(card.Card(**spec.args))
+    if spec.group == "control":
+        return [_graphics()]
+    found = [Finding(name="code", ok=True, found=spec.load)]
+    if spec.weights == "shipped":
+        where = registry.weights_of(spec)
+        cure = "install again: pip install --force-reinstall ."
+        found.append(Finding(name="weights", ok=where.exists(), found=str(where), cure=cure))
+    return found
 
 
 def _python() -> Finding:

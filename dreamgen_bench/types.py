@@ -124,6 +124,7 @@ class Spec:
     fit: str = ""  # the same for what can be trained: (trajectories, *, seed, out) -> the checkpoint that load takes
     summary: str = ""
     group: Literal["trained", "control", "card", ""] = ""
+    family: str = ""  # what it is a kind of: wan, cosmos, simulated
     adaptation: Literal["zero", "sft", "none"] = "none"
     weights: Literal["shipped", "recipe", "hub", "none"] = "none"
     parameters: int | None = None
@@ -137,6 +138,17 @@ class Spec:
     def id(self) -> str:
         """Name and revision, as records quote it."""
         return f"{self.name}@{self.revision}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing about this machine that was looked at. An optional one that is not ok fails nothing."""
+
+    name: str
+    ok: bool
+    found: str
+    cure: str = ""
+    optional: bool = False
 
 
 # Contracts

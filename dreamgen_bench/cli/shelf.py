@@ -68,12 +68,15 @@ def submit(
 
 
 @app.command()
-@example("dreamgen-bench doctor")
-def doctor(as_json: Json = False) -> None:
+@example("dreamgen-bench doctor --model wan2.2-ti2v-5b")
+def doctor(
+    model: Annotated[Optional[str], typer.Option(help="A world model: can this machine run it?")] = None,
+    as_json: Json = False,
+) -> None:
     """Whether this machine can run it: graphics, versions, disk, memory, extras; and the cure for what is missing."""
-    from ..doctor import examine
+    from ..doctor import examine, examine_model
 
-    findings = examine()
+    findings = examine() if model is None else examine_model(model)
     if as_json:
         sys.stdout.write(json.dumps([finding.__dict__ for finding in findings], indent=2) + "\n")
     else:

@@ -1,8 +1,8 @@
 """World models: one file each, or one card (cards/*.yaml) for what diffusers already supports."""
 
-from . import diffusers_i2v, retrieval, simulated
+from . import card, retrieval, simulated
 from .remote import served
 
 __all__ = ["SPECS", "served"]
 
-SPECS = [*simulated.SPECS, *retrieval.SPECS, *diffusers_i2v.cards()]
+SPECS = [*simulated.SPECS, *retrieval.SPECS, *card.cards()]

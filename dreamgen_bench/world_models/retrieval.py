@@ -84,6 +84,7 @@ SPECS = [
         license="Apache-2.0",
         summary="the nearest of the training videos, by first frame and instruction",
         group="trained",
+        family="retrieval",
         weights="shipped",
         stochastic=False,
         trained_on=(

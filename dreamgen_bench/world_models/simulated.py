@@ -132,6 +132,7 @@ SPECS = [
         args={"control": name},
         license="Apache-2.0",
         group="control",
+        family="simulated",
         stochastic=name not in ("replay", "static", "reversed"),
         summary=_SUMMARIES.get(name, f"the true video with {name[8:-2].replace('_', ' ')}, level {name[-1]} of 3"),
     )
