@@ -63,6 +63,7 @@ def spec_of(path: Path) -> Spec:
     return Spec(
         **described | {"trained_on": tuple(card["trained_on"])},
         family=card.get("family", ""),
+        training=card.get("training", ""),
         revision=card["revision"],
         load=LOADER,
         args=loaded,
@@ -77,7 +78,7 @@ def _names(cls: type, *, required: bool = False) -> set[str]:
 def _check_keys(path: Path, card: Any) -> None:
     if not isinstance(card, dict):
         raise UserError(f"{path}: a card is a mapping of keys, not {type(card).__name__}")
-    known, needed = _DESCRIBED | _names(Card) | {"family"}, _DESCRIBED | _names(Card, required=True)
+    known, needed = _DESCRIBED | _names(Card) | {"family", "training"}, _DESCRIBED | _names(Card, required=True)
     for key in sorted(map(str, set(card) - known)):
         close = difflib.get_close_matches(key, sorted(known), n=1)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
