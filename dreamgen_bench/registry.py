@@ -46,7 +46,14 @@ def _foreign(kind: str) -> list[Spec]:
 
 
 def find(kind: str, name: str) -> Spec:
-    """The spec of that name. Raises UserError with the nearest names and all known ones."""
+    """The spec of that name, or of the user's own card at that path (judges: a YAML file).
+
+    Raises UserError with the nearest names and all known ones.
+    """
+    module = importlib.import_module(f"dreamgen_bench.{kind}")
+    if name.endswith((".yaml", ".yml")) and hasattr(module, "of_card"):
+        spec: Spec = module.of_card(Path(name))
+        return spec
     known = specs(kind)
     if name in known:
         return known[name]
