@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import krippendorff
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
+from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 from statsmodels.stats.proportion import proportion_confint
 
 Array = NDArray[np.float64]
+Level = Literal["nominal", "ordinal", "interval", "ratio"]
 
 RESAMPLES = 999
 BINS = 10
@@ -69,7 +71,9 @@ def figures(answers: Answers, *, seed: int = 0) -> dict[str, Figure]:
         if why:
             found[name] = Figure(value=None, n=len(mine.truth), why=why)
             continue
-        value = float(point(mine))
+        value = point(mine)
+        assert value is not None, name  # `_undefined` knows of every reason
+        value = float(value)
         interval, reason = _interval(name, value, mine, seed=seed)
         found[name] = Figure(value=value, ci95=interval, n=len(mine.truth), why=reason)
     return found
@@ -86,8 +90,30 @@ def _bins(chance: Array) -> NDArray[np.intp]:
     return np.minimum((chance * BINS).astype(np.intp), BINS - 1)
 
 
-def _alpha(ratings: Array) -> float:
-    return float(krippendorff.alpha(reliability_data=ratings, value_domain=[0.0, 1.0], level_of_measurement="nominal"))
+def alpha(ratings: Array, *, level: Level = "nominal") -> float | None:
+    """Krippendorff's alpha of ratings [raters, items], NaN where there is none; None where it is undefined."""
+    if any(holds for holds, _ in _alone(ratings)):
+        return None
+    domain = np.unique(ratings[~np.isnan(ratings)])
+    return float(krippendorff.alpha(reliability_data=ratings, value_domain=domain, level_of_measurement=level))
+
+
+def cohen(one: ArrayLike, other: ArrayLike, *, weights: str | None = None) -> float | None:
+    """Cohen's kappa of two raters [items], of any categories; None where either never varies.
+
+    weights: None, linear or quadratic, for categories in an order.
+    """
+    pair = [np.asarray(rater) for rater in (one, other)]
+    if any(len(np.unique(rater)) < 2 for rater in pair):
+        return None
+    return float(metrics.cohen_kappa_score(*pair, weights=weights))
+
+
+def fleiss(ratings: Array) -> float | None:
+    """Fleiss' kappa of ratings [raters, items] without gaps; None where all ratings are the same."""
+    if ratings.size == 0 or np.ptp(ratings) == 0:
+        return None
+    return float(fleiss_kappa(aggregate_raters(np.asarray(ratings).T)[0]))
 
 
 def _everybody(answers: Answers) -> Array:
@@ -95,7 +121,7 @@ def _everybody(answers: Answers) -> Array:
 
 
 # Names -> the figure by a library, and the same for weights [resamples, clips].
-FIGURES: dict[str, tuple[Callable[[Answers], float], Callable[[Answers, Array], Array]]] = {
+FIGURES: dict[str, tuple[Callable[[Answers], float | None], Callable[[Answers, Array], Array]]] = {
     "accuracy": (
         lambda a: metrics.accuracy_score(a.truth, a.said),
         lambda a, w: w @ (a.truth == a.said) / w.sum(1),
@@ -109,15 +135,15 @@ FIGURES: dict[str, tuple[Callable[[Answers], float], Callable[[Answers, Array], 
         lambda a, w: 2 * (w @ (a.truth * a.said)) / (w @ (a.truth + a.said)),
     ),
     "kappa": (
-        lambda a: metrics.cohen_kappa_score(a.truth, a.said),
+        lambda a: cohen(a.truth, a.said),
         lambda a, w: _kappa(a, w),
     ),
     "alpha": (
-        lambda a: _alpha(_everybody(a)),
+        lambda a: alpha(_everybody(a)),
         lambda a, w: _alphas(_everybody(a), w),
     ),
     "alpha_raters": (
-        lambda a: _alpha(a.raters),
+        lambda a: alpha(a.raters),
         lambda a, w: _alphas(a.raters, w),
     ),
     "auroc": (

@@ -5,6 +5,7 @@ from collections import Counter
 
 import krippendorff
 import numpy as np
+import published
 import pytest
 from sklearn import metrics
 from typer.testing import CliRunner
@@ -313,6 +314,34 @@ def test_degenerate_raters_are_undefined_with_a_reason(truth, said, n):
         assert figure.value is None or np.isfinite(figure.value)
         assert (figure.value is None) <= bool(figure.why)
         json.dumps(figure.json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("tally", "accuracy", "kappa"),
+    [(published.GENAI_GPT4O, 0.4846, 0.2496), (published.GENAI_GEMINI, 0.4621, 0.1960)],
+)
+def test_published_judges_agree_with_people_as_published(tally, accuracy, kappa):
+    """GenAI-Bench: a verdict that can't be read is wrong, and a category of its own."""
+    votes, said = (np.repeat(axis.ravel(), np.ravel(tally)) for axis in np.indices((4, 5)))
+    assert len(votes) == 1069 and (votes == said).mean() == pytest.approx(accuracy, abs=6e-5)
+    assert reliability.cohen(votes, said) == pytest.approx(kappa, abs=6e-5)
+
+
+@pytest.mark.parametrize(
+    ("marks", "fleiss", "alpha"), [(published.CONTROLNET_SC, 0.42, 0.64), (published.CONTROLNET_PR, 0.41, 0.55)]
+)
+def test_published_raters_agree_with_each_other_as_published(marks, fleiss, alpha):
+    """ImagenHub: Fleiss' kappa and ordinal alpha, to the two digits that are printed."""
+    ratings = np.repeat(np.array(list(marks), float), list(marks.values()), axis=0).T
+    assert reliability.fleiss(ratings) == pytest.approx(fleiss, abs=0.0055)
+    assert reliability.alpha(ratings, level="ordinal") == pytest.approx(alpha, abs=0.0055)
+
+
+def test_coefficients_of_raters_who_never_vary_are_undefined():
+    """None, where libraries give NaN, 0 or an exception."""
+    same = np.ones((3, 9))
+    assert reliability.fleiss(same) is None and reliability.alpha(same) is None
+    assert reliability.cohen([1, 1, 1], [0, 1, 0]) is None and reliability.alpha(np.array([[1.0, np.nan]])) is None
 
 
 # Corrected scores

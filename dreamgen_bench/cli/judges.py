@@ -102,7 +102,7 @@ def import_rubrics(
     checkout: Checkout,
     out: Annotated[Path, typer.Option(help="Where the rubric files are written.")] = Path("rubrics"),
 ) -> None:
-    """Read the official prompts out of your checkout of NVIDIA/GR00T-Dreams, for figures comparable with the paper's."""
+    """Read the official prompts out of your checkout of NVIDIA/GR00T-Dreams, to compare with the paper's figures."""
     from ..rubrics import official
 
     for path in official.read(checkout, out=out):
