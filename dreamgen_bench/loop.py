@@ -381,10 +381,12 @@ def _remember(run: Run, note: dict[str, Any]) -> None:
     write_json(path, note | {"history": [*before, note["phases"]][-20:]})
 
 
-def score_manifest(path: Path, *, out: Path, judge_name: str) -> list[dict[str, Any]]:
+def score_manifest(
+    path: Path, *, out: Path, judge_name: str, rubric_names: Sequence[str] = Run.rubrics
+) -> list[dict[str, Any]]:
     """Score finished videos: manifest -> videos.jsonl -> judgments.jsonl -> scores.json, whose rows are returned."""
     spec = registry.find("judges", judge_name)
-    chosen = [rubrics.load(name) for name in Run.rubrics]
+    chosen = [rubrics.load(name) for name in rubric_names]
     imported = manifest.run(path, out=out)
     judge.run(imported.videos, imported.tasks, spec, lambda: registry.load(spec), rubrics=chosen, out=out)
     keys = {video.key for video in imported.videos}

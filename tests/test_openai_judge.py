@@ -296,3 +296,35 @@ def test_answers_that_came_are_on_disk_before_the_slowest_is_there(run, monkeypa
     monkeypatch.setattr(RecordFile, "append", noted)
     go(["a [[slow]]", *[f"{i} [[ok]]" for i in range(7)]])
     assert appended[-1] == "t0" and len(appended) == 8
+
+
+SCORER = """
+def load(gain):
+    def score(frames, prompt):
+        if "broken" in prompt:
+            raise RuntimeError("out of memory")
+        return float("nan") if "nan" in prompt else float(gain) * frames.mean() / 255
+    return score
+"""
+
+
+def test_a_scorer_of_probabilities_is_a_judge_over_the_same_contract(tmp_path, monkeypatch):
+    """Served by baselines/scorers/serve.py: P(yes) arrives as it was given; what fails there is an error here."""
+    (tmp_path / "mine.py").write_text(SCORER)
+    script = Path(__file__).parents[1] / "baselines/scorers/serve.py"
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    call = [sys.executable, script, "mine:load", "--gain", "0.5", "--port", "0"]
+    server = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        ours = load("m", server={"url": server.stdout.readline().strip()}, limits={"first_wait": 0.01})
+        made = [
+            Question(prompt=p, frames=np.full((4, 8, 8, 3), 204, np.uint8), options=("1", "0"))
+            for p in ("a", "broken", "nan")
+        ]
+        good, broken, nan = ours.ask(made)
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    assert judge.probability(good, OPTIONS) == pytest.approx(0.4, abs=1e-6) and good.text == "0"
+    assert "out of memory" in broken.error and "no probability" in nan.error

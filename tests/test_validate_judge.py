@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics
 from typer.testing import CliRunner
 
-from dreamgen_bench import labels, registry, reliability, rubrics, validation
+from dreamgen_bench import labels, registry, reliability, rubrics, scores, validation
 from dreamgen_bench.cli import app
 from dreamgen_bench.corrected import corrected
 from dreamgen_bench.reliability import Answers
@@ -342,6 +342,48 @@ def test_coefficients_of_raters_who_never_vary_are_undefined():
     same = np.ones((3, 9))
     assert reliability.fleiss(same) is None and reliability.alpha(same) is None
     assert reliability.cohen([1, 1, 1], [0, 1, 0]) is None and reliability.alpha(np.array([[1.0, np.nan]])) is None
+
+
+# The paper's PA
+
+
+def test_both_readings_of_the_papers_pa_have_their_own_name():
+    """Mean of a hard answer and a probability, and of it thresholded; what either judge left out is missing."""
+    chances = {"a": (1.0, 0.6), "b": (0.0, 0.4), "c": (1.0, None), "d": (None, 0.9), "e": (1.0, 0.2)}
+    common = {"suite": "s", "model": "m", "seed": 0}
+    judged = []
+    for video, (value, chance) in chances.items():
+        of = common | {"video": video, "task": video, "rubric": "pa"}
+        status = "unparsed" if value is None else "ok"
+        judged.append(Judgment(key=f"{video}1", judge="vlm@1", status=status, value=value, **of))
+        status = "judge_error" if chance is None else "ok"
+        judged.append(
+            Judgment(key=f"{video}2", judge="videophy@1", status=status, value=None, probability=chance, **of)
+        )
+    gone = common | {"video": "f", "task": "f", "rubric": "pa", "status": "no_video", "value": 0.0}
+    judged += [Judgment(key=f"f{name}", judge=name, **gone) for name in ("vlm@1", "videophy@1")]
+    rows = scores.physics_alignment(judged, vlm=("vlm@1", "pa"), scorer=("videophy@1", "pa"))
+    mean, hard = rows
+    assert mean["rubric"] == "pa-mean-of-probabilities-v1" and hard["rubric"] == "pa-thresholded-v1"
+    assert mean["mean"] == pytest.approx((0.8 + 0.2 + 0.6 + 0) / 4) and hard["mean"] == pytest.approx(
+        (1 + 0 + 0.5 + 0) / 4
+    )
+    for row in rows:
+        assert (row["planned"], row["n"], row["no_video"], row["unjudged"]) == (6, 3, 1, 2)
+        assert row["bounds"] == pytest.approx([row["mean"] * 4 / 6, (row["mean"] * 4 + 2) / 6], abs=1e-5)
+
+
+def test_the_papers_pa_is_a_verb(folder, tmp_path):
+    """Two judges of one run folder; a judge that was not asked is named."""
+    validate(folder, tmp_path)
+    card = tmp_path / "sighted.yaml"
+    card.write_text("{name: sighted, revision: 1, adapter: transformers, license: x, args: {}}")
+    call = ["physics", str(tmp_path), "--vlm", str(card), "--scorer", str(card), "--json"]
+    rubric = ["--rubric", "instruction-following-v1", "--scorer-rubric", "instruction-following-v1"]
+    rows = json.loads(CliRunner().invoke(app, [*call, *rubric]).stdout)
+    assert {row["model"] for row in rows} == {"a", "b"} and all(row["planned"] == 20 for row in rows)
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 2 and "sighted@1" in result.output
 
 
 # Corrected scores

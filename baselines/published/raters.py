@@ -25,7 +25,7 @@ Entries = list[dict[str, Any]]
 
 
 def checked(name: str, entry: dict[str, Any], ours: float | None) -> Check:
-    """One figure with what the paper prints, unless the data lack what it was made of, and what was recomputed elsewhere."""
+    """One figure as recomputed elsewhere, and as printed, unless the data lack what the print was made of."""
     return Check(
         name=name,
         published=None if entry.get("reproduces") is False else entry["published"],

@@ -96,6 +96,41 @@ def _plain(text: str) -> str:
     return escape("".join(c if c.isprintable() else "?" for c in text))
 
 
+@app.command(name="physics")
+@example("dreamgen-bench physics runs/mine --vlm qwen2.5-vl-7b --scorer videophy.yaml --json")
+def physics(
+    run: Annotated[Path, typer.Argument(help="A folder with judgments.jsonl of both judges.")],
+    vlm: Annotated[str, typer.Option(help="Judge whose hard answer is the first half.")],
+    scorer: Annotated[str, typer.Option(help="Judge whose P(yes) is the second half.")],
+    rubric: Annotated[str, typer.Option(help="Rubric of the first.")] = "physics-alignment-v1",
+    scorer_rubric: Annotated[str, typer.Option(help="Rubric of the second.")] = "physics-alignment-v1",
+    as_json: Json = False,
+) -> None:
+    """The paper's PA of two judges, both ways its text can be read: mean of probabilities, and thresholded."""
+    from .. import registry, rubrics, scores
+    from ..store import RecordFile
+    from ..types import Judgment, UserError
+
+    both = [
+        (registry.find("judges", judge).id, rubrics.load(name).name)
+        for judge, name in ((vlm, rubric), (scorer, scorer_rubric))
+    ]
+    judged = RecordFile(run / "judgments.jsonl", Judgment).read().values()
+    rows = scores.physics_alignment(judged, vlm=both[0], scorer=both[1])
+    if not rows:
+        raise UserError(
+            f"{run}: holds no judgment of {both[0][0]} on {both[0][1]}, nor of {both[1][0]} on {both[1][1]}"
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return
+    for row in rows:
+        mean = "undefined" if row["mean"] is None else f"{row['mean']:.3f}"
+        out_console.print(
+            _plain(f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}  n = {row['n']} of {row['planned']}")
+        )
+
+
 @app.command(name="import-rubrics")
 @example("dreamgen-bench import-rubrics ~/GR00T-Dreams --out rubrics")
 def import_rubrics(
