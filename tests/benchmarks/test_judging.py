@@ -48,7 +48,8 @@ def checkpoint(tmp_path_factory):
     words = [*special, "[UNK]", *"1 0 is this done real answer or . ? user assistant".split()]
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
-    chat = "{% for m in messages %}<|im_start|>{{ m['role'] }} {{ m['content'] }}<|im_end|>{% endfor %}<|im_start|>assistant"
+    chat = "{% for m in messages %}<|im_start|>{{ m['role'] }} {{ m['content'] }}<|im_end|>{% endfor %}"
+    chat += "<|im_start|>assistant"
     PreTrainedTokenizerFast(
         tokenizer_object=core, unk_token="[UNK]", pad_token=special[0], eos_token=special[2],
         additional_special_tokens=special[1:], chat_template=chat,
