@@ -1,12 +1,12 @@
 """A chat server as bad as they come, as a process of its own. What it does stands in the prompt between [[ and ]].
 
-    ok                answers 1, with logprobs       slow       after 0.3 s
+    ok                answers 1, with logprobs       slow       after a second
     429 N, 500 N      refuses N times, then answers  drop N     closes the connection N times, then answers
     null, refuse      content is null / a refusal    garbage    HTML with status 200
     long, escape      megabytes / terminal escapes   401        echoes the key that it was sent
     half              one half of a surrogate pair   down       refuses always
 
-GET /stats gives what it has seen. Run by tests/test_openai_judge.py; prints its port.
+GET /stats gives what it has seen; ?reset then forgets how many were inside at once. Run by tests/test_openai_judge.py; prints its port.
 """
 
 import json
@@ -42,6 +42,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         with LOCK:
             self._send(200, json.dumps(SEEN).encode())
+            if self.path == "/stats?reset":
+                SEEN["most_inside"] = 0
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -72,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(int(what), b'{"error": {"message": "later"}}', {"Retry-After": "0.05"} if what == "429" else {})
             return
         if what == "slow":
-            time.sleep(0.3)
+            time.sleep(1)
         if what == "down":
             self._send(503, b"{}", {"Retry-After": "0.01"})
         elif what == "401":
