@@ -6,7 +6,8 @@
     long, escape      megabytes / terminal escapes   401        echoes the key that it was sent
     half              one half of a surrogate pair   down       refuses always
 
-GET /stats gives what it has seen; ?reset then forgets how many were inside at once. Run by tests/test_openai_judge.py; prints its port.
+GET /stats gives what it has seen; ?reset then forgets how many were inside at once. Run by tests/test_openai_judge.py;
+prints its port.
 """
 
 import json
