@@ -69,7 +69,11 @@ def nearest(name: str, known: list[str]) -> str:
 
 def load(spec: Spec, **overrides: Any) -> Any:
     """Import a plug-in's code and make it. Raises UserError where an extra is missing."""
-    return _imported(spec, spec.load)(**{**spec.args, **overrides})
+    loader = _imported(spec, spec.load)
+    try:
+        return loader(**{**spec.args, **overrides})
+    except ModuleNotFoundError as error:  # heavy imports wait for the call
+        raise _lacking(spec, error) from error
 
 
 def fitter(spec: Spec) -> Callable[..., Any]:
@@ -84,8 +88,12 @@ def _imported(spec: Spec, address: str) -> Callable[..., Any]:
     try:
         return getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        extra = f"dreamgen-bench[{spec.needs}]" if spec.needs else error.name
-        raise UserError(f"{spec.name!r} needs {error.name}: pip install '{extra}'") from error
+        raise _lacking(spec, error) from error
+
+
+def _lacking(spec: Spec, error: ModuleNotFoundError) -> UserError:
+    extra = f"dreamgen-bench[{spec.needs}]" if spec.needs else error.name
+    return UserError(f"{spec.name!r} needs {error.name}: pip install '{extra}'")
 
 
 def weights_of(spec: Spec) -> Path:

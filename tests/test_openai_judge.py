@@ -227,6 +227,13 @@ def test_a_key_comes_from_the_environment_only(monkeypatch):
         load("m", server={"url": "http://me:secret@localhost/v1"})
 
 
+def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch):
+    """Though the library is imported only when the judge is loaded."""
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(UserError, match=r"dreamgen-bench\[api\]"):
+        registry.load(registry.find("judges", "gpt-4o"))
+
+
 def test_option_logprobs_are_those_where_the_answer_stands():
     """Spellings are added up; an option that is not listed gets the least that is; nonsense gives none."""
     top = [{"token": "1", "logprob": -1.0}, {"token": " 1", "logprob": -1.0}, {"token": "x", "logprob": -5.0}]
