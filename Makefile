@@ -37,6 +37,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	# Alone: its torchvision is published for CUDA only, which transformers would then trip over; our judge needs none of it.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps open_clip_torch
 	@$(BIN)/python -W ignore -c 'from dreamgen_bench.doctor import _graphics as g; f = g(); print(f.found); exit(not f.ok)' || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
 	    apt-get install -y -qq libegl1 libgl1-mesa-dri libosmesa6 >/dev/null; } || \

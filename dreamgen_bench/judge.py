@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from .store import RecordFile, Summary, digest, sharded
-from .types import Judge, Judgment, Question, Reply, Rubric, Spec, Task, Video, VideoRecord
+from .types import EagerJudge, Judge, Judgment, Question, Reply, Rubric, Spec, Task, Video, VideoRecord
 from .video import VideoError, read
 
 BATCH = 16
 """Videos decoded and asked about together."""
+REPLY = 10_000
+"""Characters of a reply that are kept: a judge that answers with megabytes fills no disk."""
 
 
 def judgment_key(video: VideoRecord, spec: Spec, rubric: Rubric) -> str:
     """What determines a judgment: the video, the judge and its revision, the rubric with its frame sampling."""
-    return digest(video.key, video.sha256, spec.id, dict(spec.args), rubric.name, rubric.digest)
+    args = {name: value for name, value in spec.args.items() if name not in spec.unkeyed}
+    return digest(video.key, video.sha256, spec.id, args, rubric.name, rubric.digest)
 
 
 def run(
@@ -46,20 +52,28 @@ def run(
     summary = Summary(planned=len(mine) * len(rubrics), skipped=len(mine) * len(rubrics) - asked)
     model: Judge | None = None
     for start in range(0, len(missing), BATCH):
-        ready, questions = [], []
+        ready: list[tuple[VideoRecord, Rubric, list[Question]]] = []
         for video, left in missing[start : start + BATCH]:
             frames, reason = _frames(video, out)
             for rubric in left:
                 if frames is None:
                     _note(records, summary, _judgment(video, spec, rubric, status="no_video", value=0.0, reply=reason))
                 else:
-                    ready.append((video, rubric))
-                    questions.append(question(frames, tasks[video.suite, video.task], rubric))
-        if questions:
+                    ready.append((video, rubric, questions(frames, tasks[video.suite, video.task], rubric)))
+        if ready:
             model = model or load()
-            for (video, rubric), reply, seconds in _ask(model, ready, questions):
-                _note(records, summary, read_reply(video, spec, rubric, reply, seconds=seconds))
+            for place, replies, seconds in _ask(model, [asked for _, _, asked in ready]):
+                video, rubric, _ = ready[place]
+                _note(records, summary, read_replies(video, spec, rubric, replies, seconds=seconds))
     return summary
+
+
+def questions(video: Video, task: Task, rubric: Rubric) -> list[Question]:
+    """What a rubric asks about a video: its one question, or one for each check of a checklist."""
+    whole = question(video, task, rubric)
+    if not rubric.checks:
+        return [whole]
+    return [replace(whole, prompt=whole.prompt.replace("{check}", check)) for check in rubric.checks.values()]
 
 
 def question(video: Video, task: Task, rubric: Rubric) -> Question:
@@ -67,12 +81,26 @@ def question(video: Video, task: Task, rubric: Rubric) -> Question:
     count = min(rubric.num_frames, len(video.frames))
     index = np.linspace(0, len(video.frames) - 1, count).round().astype(int)
     seconds = max(len(video.frames) - 1, 1) / (video.fps or 1.0)
+    instruction = task.instruction.replace("\n", " ")
+    told = "{instruction}" in rubric.prompt
     return Question(
-        prompt=rubric.prompt.replace("{instruction}", task.instruction.replace("\n", " ")),
-        frames=video.frames[index],
-        options=tuple(rubric.options),
+        prompt=rubric.prompt.replace("{instruction}", instruction),
+        frames=shown(video.frames[index], scale=rubric.scale, max_side=rubric.max_side),
+        options=tuple(sorted(rubric.options, key=lambda option: -rubric.options[option])),
         fps=max(count - 1, 1) / seconds,
+        frames_stand=rubric.frames_stand,
+        instruction=instruction if told else "",
     )
+
+
+def shown(frames: np.ndarray, *, scale: float, max_side: int | None) -> np.ndarray:
+    """Frames uint8 [N, H, W, 3] at the size in which the judge sees them: never enlarged, shrunk without aliasing."""
+    height, width = frames.shape[1:3]
+    scale = min(scale, 1.0, (max_side or max(height, width)) / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return frames
+    return np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.LANCZOS)) for f in frames])
 
 
 def read_answer(text: str, options: Mapping[str, float]) -> float | None:
@@ -94,41 +122,87 @@ def probability(reply: Reply, options: Mapping[str, float]) -> float | None:
     return float(np.dot(weights / weights.sum(), [options[option] for option in options]))
 
 
-def read_reply(video: VideoRecord, spec: Spec, rubric: Rubric, reply: Reply, *, seconds: float) -> Judgment:
-    """One judgment out of what the judge said."""
-    if reply.error:
-        return _judgment(video, spec, rubric, status="judge_error", reply=reply.error[:2000], seconds=seconds)
-    value, chance = read_answer(reply.text, rubric.options), probability(reply, rubric.options)
+def read_replies(
+    video: VideoRecord, spec: Spec, rubric: Rubric, replies: Sequence[Reply], *, seconds: float
+) -> Judgment:
+    """One judgment out of what the judge said.
+
+    Of a checklist every check must hold: its value is the least of the answers, and one that is missing leaves the
+    judgment missing; its probability is the least, too, the most that all of them together can have.
+    """
+    error = next((reply.error for reply in replies if reply.error), "")
+    paid = _paid(replies)
+    if error:
+        return _judgment(video, spec, rubric, status="judge_error", reply=_kept(error, 2000), seconds=seconds, **paid)
+    values = [read_answer(reply.text, rubric.options) for reply in replies]
+    chances = [probability(reply, rubric.options) for reply in replies]
+    known = [value for value in values if value is not None]
+    likely = [chance for chance in chances if chance is not None]
+    whole = len(known) == len(values)
     return _judgment(
         video,
         spec,
         rubric,
-        status="ok" if value is not None else "unparsed",
-        value=value,
-        probability=None if chance is None else round(chance, 4),
-        reply=reply.text[:10_000],
+        status="ok" if whole else "unparsed",
+        value=min(known) if whole else None,
+        probability=round(min(likely), 4) if len(likely) == len(chances) else None,
+        reply=_said(rubric, replies),
         seconds=seconds,
+        **paid,
     )
 
 
-def _ask(
-    model: Judge, ready: list, questions: list[Question]
-) -> Iterator[tuple[tuple[VideoRecord, Rubric], Reply, float]]:
-    """Each question with its reply; a judge that raises, or that falls silent, has given an error to what is left."""
-    started, answered = time.perf_counter(), 0
-    why = "the judge gave too few replies"
+def _said(rubric: Rubric, replies: Sequence[Reply]) -> str:
+    if not rubric.checks:
+        return _kept(replies[0].text, REPLY)
+    texts = [_kept(reply.text, REPLY // len(replies)) for reply in replies]
+    return json.dumps(dict(zip(rubric.checks, texts, strict=True)), ensure_ascii=False)
+
+
+def _kept(text: str, length: int) -> str:
+    # Half of a surrogate pair is no text that a file can hold.
+    return text[:length].encode("utf-8", "replace").decode()
+
+
+def _paid(replies: Sequence[Reply]) -> dict[str, float | None]:
+    used = [reply.usage for reply in replies if reply.usage is not None]
+    if not used:
+        return {}
+    costs = [usage.cost for usage in used if usage.cost is not None]
+    return {
+        "prompt_tokens": sum(usage.prompt_tokens for usage in used),
+        "completion_tokens": sum(usage.completion_tokens for usage in used),
+        "cost": round(sum(costs), 8) if len(costs) == len(used) else None,
+    }
+
+
+def _ask(model: Judge, asked: Sequence[Sequence[Question]]) -> Iterator[tuple[int, list[Reply], float]]:
+    """Each group of questions with its replies, by the group's place, as soon as the last of them is there.
+
+    A judge that raises, or that falls silent, has given an error to what is left.
+    """
+    flat = [question for group in asked for question in group]
+    owner = [place for place, group in enumerate(asked) for _ in group]
+    waiting: dict[int, dict[int, Reply]] = {place: {} for place in range(len(asked))}
+    started, why = time.perf_counter(), "the judge gave too few replies"
+    replies = model.answers(flat) if isinstance(model, EagerJudge) else enumerate(model.ask(flat))
     try:
-        for reply in model.ask(questions):
-            if answered == len(ready):
+        for index, reply in replies:
+            if index >= len(flat):
                 break
-            yield ready[answered], reply, round(time.perf_counter() - started, 4)
-            answered, started = answered + 1, time.perf_counter()
+            place = owner[index]
+            waiting[place][index] = reply
+            if len(waiting[place]) == len(asked[place]):
+                there = waiting.pop(place)
+                yield place, [there[i] for i in sorted(there)], round(time.perf_counter() - started, 4)
+                started = time.perf_counter()
     except OSError:
         raise
     except Exception as error:  # a judge's failure is not the video's
         why = f"{type(error).__name__}: {error}"
-    for row in ready[answered:]:
-        yield row, Reply(text="", error=why), 0.0
+    for place, there in waiting.items():
+        # What it did say and cost before it fell silent is not forgotten.
+        yield place, [*there.values(), Reply(text="", error=why)], 0.0
 
 
 def _frames(video: VideoRecord, out: Path) -> tuple[Video | None, str]:

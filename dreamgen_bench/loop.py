@@ -30,7 +30,6 @@ from . import (
     judge,
     label,
     leaderboard,
-    manifest,
     registry,
     rubrics,
     scores,
@@ -68,7 +67,7 @@ class Run:
     models: tuple[str, ...]
     out: Path
     judge: str = "qwen-s"
-    rubrics: tuple[str, ...] = ("instruction-following-v1", "physics-alignment-v1")
+    rubrics: tuple[str, ...] = rubrics.DEFAULT
     idm: str = "waypoint-cnn"
     policy: str = "bc-chunk"
     limit: int | None = None
@@ -385,16 +384,3 @@ def _remember(run: Run, note: dict[str, Any]) -> None:
     path = run.out / "run.json"
     before = read_json(path).get("history", []) if path.exists() else []
     write_json(path, note | {"history": [*before, note["phases"]][-20:]})
-
-
-def score_manifest(path: Path, *, out: Path, judge_name: str) -> list[dict[str, Any]]:
-    """Score finished videos: manifest -> videos.jsonl -> judgments.jsonl -> scores.json, whose rows are returned."""
-    spec = registry.find("judges", judge_name)
-    chosen = [rubrics.load(name) for name in Run.rubrics]
-    imported = manifest.run(path, out=out)
-    judge.run(imported.videos, imported.tasks, spec, lambda: registry.load(spec), rubrics=chosen, out=out)
-    keys = {video.key for video in imported.videos}
-    judged = RecordFile(out / "judgments.jsonl", Judgment).read().values()
-    table = scores.scores([j for j in judged if j.video in keys and j.judge == spec.id], [])
-    write_json(out / "scores.json", table)
-    return table

@@ -46,10 +46,14 @@ def _foreign(kind: str) -> list[Spec]:
 
 
 def find(kind: str, name: str) -> Spec:
-    """The spec of that name; of NAME@http://HOST:PORT, what is served there, which is asked for it.
+    """The spec of that name; of the user's own card at that path; of what is served there: NAME@http://HOST:PORT.
 
     Raises UserError with the nearest names and all known ones, and where nothing of that name is served.
     """
+    module = importlib.import_module(f"dreamgen_bench.{kind}")
+    if name.endswith((".yaml", ".yml")) and hasattr(module, "of_card"):
+        spec: Spec = module.of_card(Path(name))
+        return spec
     served, _, address = name.partition("@")
     if address:
         return _served(kind, served, address)
@@ -78,9 +82,11 @@ def load(spec: Spec, **overrides: Any) -> Any:
 
     Raises UserError where an extra is missing.
     """
-    if spec.address:
-        return _imported(spec, spec.load)(spec)
-    return _imported(spec, spec.load)(**{**spec.args, **overrides})
+    loader = _imported(spec, spec.load)
+    try:
+        return loader(spec) if spec.address else loader(**{**spec.args, **overrides})
+    except ModuleNotFoundError as error:  # heavy imports wait for the call
+        raise _lacking(spec, error) from error
 
 
 def fitter(spec: Spec) -> Callable[..., Any]:
@@ -95,8 +101,12 @@ def _imported(spec: Spec, address: str) -> Callable[..., Any]:
     try:
         return getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        extra = f"dreamgen-bench[{spec.needs}]" if spec.needs else error.name
-        raise UserError(f"{spec.name!r} needs {error.name}: pip install '{extra}'") from error
+        raise _lacking(spec, error) from error
+
+
+def _lacking(spec: Spec, error: ModuleNotFoundError) -> UserError:
+    extra = f"dreamgen-bench[{spec.needs}]" if spec.needs else error.name
+    return UserError(f"{spec.name!r} needs {error.name}: pip install '{extra}'")
 
 
 def weights_of(spec: Spec) -> Path:

@@ -37,6 +37,48 @@ def _judged(key: tuple[str, str, str, str], group: list[Judgment]) -> Row:
     return {"model": model, "suite": suite, "rubric": rubric, "judge": judge} | row | count
 
 
+PA_VARIANTS = {
+    "pa-mean-of-probabilities-v1": lambda chance: chance,
+    "pa-thresholded-v1": lambda chance: float(chance >= 0.5),
+}
+"""The paper's PA, either way its second half can be read: no text says which, and its tables fit both."""
+
+
+def physics_alignment(judgments: Iterable[Judgment], *, vlm: tuple[str, str], scorer: tuple[str, str]) -> list[Row]:
+    """The paper's PA: per video the mean of a VLM's hard answer and a physics scorer's P(yes), under two metric ids.
+
+    vlm, scorer: (judge's id, rubric's name). A video that either of them left without an answer is missing.
+    """
+    answers: dict[tuple[str, str], dict[str, tuple[Judgment | None, Judgment | None]]] = {}
+    for judgment in judgments:
+        for place, wanted in enumerate((vlm, scorer)):
+            if (judgment.judge, judgment.rubric) == wanted:
+                group = answers.setdefault((judgment.model, judgment.suite), {})
+                pair = group.get(judgment.video, (None, None))
+                group[judgment.video] = (judgment, pair[1]) if place == 0 else (pair[0], judgment)
+    judge = f"{vlm[0]} + {scorer[0]}"
+    return [
+        {"model": model, "suite": suite, "rubric": metric, "judge": judge} | _pa(list(group.values()), metric)
+        for (model, suite), group in sorted(answers.items())
+        for metric in PA_VARIANTS
+    ]
+
+
+def _pa(pairs: list[tuple[Judgment | None, Judgment | None]], metric: str) -> Row:
+    values, tasks, no_video = [], [], 0
+    for first, second in pairs:
+        known = first or second
+        if known is not None and known.status == "no_video":
+            no_video += 1
+            values.append(0.0)
+            tasks.append(known.task)
+        elif first and second and first.value is not None and second.probability is not None:
+            values.append((first.value + PA_VARIANTS[metric](second.probability)) / 2)
+            tasks.append(first.task)
+    row = _aggregate(values, tasks, len(pairs))
+    return row | {"n": row["n"] - no_video, "no_video": no_video, "unjudged": len(pairs) - len(values)}
+
+
 def _executed(key: tuple[str, str, str], group: list[EpisodeRecord]) -> Row:
     model, suite, idm = key
     no_video = sum(episode.success is False and episode.reason is not None for episode in group)

@@ -75,6 +75,11 @@ class Rubric:
     prompt: str  # with {instruction} where the task's instruction goes
     options: Mapping[str, float]  # the answers on offer and their values
     num_frames: int  # evenly spaced frames shown to the judge, the first and the last among them
+    scale: float = 1.0  # of the frames' sides, before they are shown; smaller ones are made without aliasing
+    max_side: int | None = None  # in pixels, of the frames as shown
+    frames_stand: Literal["before", "after"] = "before"  # the words
+    checks: Mapping[str, str] = field(default_factory=dict)  # of a checklist: name -> what stands for {check}
+    official: bool = False  # somebody else's prompt, imported by the user for figures comparable with a paper's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +88,19 @@ class Question:
 
     prompt: str
     frames: np.ndarray  # uint8 [N, H, W, 3], in order
-    options: tuple[str, ...]
+    options: tuple[str, ...]  # the best answer first
     fps: float = 1.0  # of the frames shown, for judges that are told
+    frames_stand: Literal["before", "after"] = "before"  # the words
+    instruction: str = ""  # what was asked of the robot, where the rubric tells the judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What answers cost, for judges that are paid; cost in US dollars, None where no price is known."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +110,7 @@ class Reply:
     text: str
     logprobs: Mapping[str, float] | None = None
     error: str = ""
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +138,7 @@ class Spec:
     load: str  # "package.module:function", imported on first use
     license: str
     args: Mapping[str, Any] = field(default_factory=dict)  # for the loader
+    unkeyed: tuple[str, ...] = ()  # of these, what changes speed, memory or price but no result
     fit: str = ""  # the same for what can be trained: (trajectories, *, seed, out) -> the checkpoint that load takes
     summary: str = ""
     group: Literal["trained", "control", "card", ""] = ""
@@ -170,6 +188,15 @@ class Judge(Protocol):
 
     def ask(self, questions: Sequence[Question]) -> Iterator[Reply]:
         """One `Reply` per question, in order. A question that can't be answered gives a reply with an error."""
+        ...
+
+
+@runtime_checkable
+class EagerJudge(Judge, Protocol):
+    """A judge whose replies come when they like, and are too dear to wait for their turn in memory."""
+
+    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Reply]]:
+        """As `ask`, each reply as soon as it is there, with the place of its question."""
         ...
 
 
@@ -238,6 +265,9 @@ class Judgment(Record):
     probability: float | None = None  # of a yes, where the judge gives it
     reply: str = ""
     seconds: float = 0.0
+    prompt_tokens: int | None = None  # of paid judges
+    completion_tokens: int | None = None
+    cost: float | None = None  # US dollars
 
 
 class TrajectoryRecord(Record):

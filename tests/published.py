@@ -30,3 +30,20 @@ AUTOEVAL = {
 # Printed: Pearson .600 between the score and the mean of the two tasks.
 WORLDARENA_SCORE = [54.88, 51.84, 51.60, 54.54, 53.23, 43.65]
 WORLDARENA_SUCCESS = [(45, 71), (7, 68), (13, 53), (15, 41), (1, 35), (7, 21)]
+
+# GenAI-Bench, video (TIGER-AI-Lab/GenAI-Bench @ f0b0334d, MIT): how often people voted left, right, tie, both bad
+# (rows) and a judge said A>B, B>A, A=B=Good, A=B=Bad, nothing of that (columns), of 1,069 pairs. Printed: accuracy
+# 48.46 % for GPT-4o, 46.21 % for Gemini 1.5 Pro. Cohen's kappa by scikit-learn, outside this project: .2496, .1960.
+GENAI_GPT4O = [[190, 87, 32, 16, 0], [56, 292, 15, 12, 0], [52, 69, 15, 2, 0], [66, 132, 12, 21, 0]]
+GENAI_GEMINI = [[157, 153, 1, 13, 1], [40, 325, 0, 9, 1], [44, 88, 0, 6, 0], [70, 148, 0, 12, 1]]
+
+# ImagenHub, arXiv 2310.01596, its released ratings (TIGER-AI-Lab/ImagenHub @ 439f72c9, MIT): how often three raters
+# gave ControlNet these marks, whoever gave which. Printed, Fleiss' kappa and ordinal Krippendorff's alpha: SC .42 and
+# .64, PR .41 and .55.
+CONTROLNET_SC = {
+    (0, 0, 0): 41, (0, 0, 0.5): 27, (0, 0, 1): 5, (0, 0.5, 0.5): 10, (0, 0.5, 1): 5, (0, 1, 1): 4,
+    (0.5, 0.5, 0.5): 3, (0.5, 0.5, 1): 18, (0.5, 1, 1): 13, (1, 1, 1): 24,
+}  # fmt: skip
+CONTROLNET_PR = {
+    (0, 0, 0): 76, (0, 0, 0.5): 23, (0, 0.5, 0.5): 22, (0, 0.5, 1): 2, (0.5, 0.5, 0.5): 13, (0.5, 0.5, 1): 14,
+}  # fmt: skip

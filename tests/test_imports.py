@@ -22,6 +22,10 @@ ALLOWED = {
     "suites": LEAVES | {"registry"},
     "correlate": LEAVES | {"stats", "agreement", "store"},
     "scores": LEAVES | {"stats"},
+    "reliability": set(),
+    "corrected": LEAVES,
+    "labels": LEAVES | {"registry", "suites"},
+    "validation": LEAVES | {"agreement", "corrected", "judge", "labels", "reliability", "store"},
     "plots": LEAVES | {"stats", "standings"},
     **{stage: LEAVES | {"suites", "store", "video"} for stage in STAGES},
 }

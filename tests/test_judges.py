@@ -169,6 +169,41 @@ def test_frames_are_cut_into_patches_as_qwens_own_processor_cuts_them(random_che
     np.testing.assert_allclose(patches, expected["pixel_values"], atol=1e-6)
 
 
+def test_device_and_attention_are_the_loaders_to_choose(random_checkpoint):
+    """Another attention back end and a device map give the same answers; one that is not installed is told."""
+    spec = registry.find("judges", "qwen-s")
+    asked = questions(2)
+    usual = list(registry.load(spec, checkpoint=str(random_checkpoint)).ask(asked))
+    eager = registry.load(spec, checkpoint=str(random_checkpoint), attention="eager", device={"": "cpu"})
+    assert eager.model.config._attn_implementation == "eager"
+    for one, other in zip(usual, eager.ask(asked), strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    with pytest.raises(UserError, match="FlashAttention2"):
+        registry.load(spec, checkpoint=str(random_checkpoint), attention="flash_attention_2")
+
+
+def test_a_hub_id_may_name_its_revision(tmp_path, monkeypatch):
+    """After an @; a folder may have one in its name."""
+    from dreamgen_bench.judges.transformers_vlm import _located
+
+    assert _located("Qwen/Qwen3-VL-8B-Instruct@abc") == ("Qwen/Qwen3-VL-8B-Instruct", "abc")
+    assert _located("Qwen/Qwen3-VL-8B-Instruct") == ("Qwen/Qwen3-VL-8B-Instruct", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine@home").mkdir()
+    assert _located("mine@home") == ("mine@home", None)
+
+
+def test_frames_stand_before_or_after_the_words(random_checkpoint):
+    """As the rubric says: the same tokens in another order."""
+    from dataclasses import replace
+
+    prepare = registry.load(registry.find("judges", "qwen-s"), checkpoint=str(random_checkpoint)).prepare
+    before = questions(1)[0]
+    first, last = (prepare.one(q)["ids"] for q in (before, replace(before, frames_stand="after")))
+    video = prepare.config.video_token_id
+    assert sorted(first) == sorted(last) and first.index(video) < last.index(video)
+
+
 def test_pickled_weights_are_refused(random_checkpoint, tmp_path):
     """A folder without safetensors is the user's to mend, even if torch could read it."""
     import torch

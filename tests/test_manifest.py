@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dreamgen_bench import loop, registry
+from dreamgen_bench import finished, registry
 from dreamgen_bench.cli import app
 from dreamgen_bench.store import RecordFile
 from dreamgen_bench.testing import ScriptedJudge
@@ -32,7 +32,7 @@ def clips(tmp_path):
 
 def scored(monkeypatch, path, out):
     monkeypatch.setattr(registry, "load", lambda spec, **kw: ScriptedJudge(lambda q: "1"))
-    return loop.score_manifest(path, out=out, judge_name="qwen-s")
+    return finished.run(path, out=out, judge_name="qwen-s")
 
 
 def test_broken_videos_are_recorded_with_the_reason_and_cost_no_other(clips, tmp_path, monkeypatch):
@@ -70,16 +70,16 @@ def test_scoring_again_changes_nothing(clips, tmp_path, monkeypatch):
 def test_a_broken_row_is_refused_with_file_line_and_key(tmp_path, row, says):
     """The user sees where to look."""
     with pytest.raises(UserError, match=says):
-        loop.score_manifest(write(tmp_path, [row]), out=tmp_path / "out", judge_name="qwen-s")
+        finished.run(write(tmp_path, [row]), out=tmp_path / "out", judge_name="qwen-s")
 
 
 def test_duplicates_and_an_empty_manifest_are_refused(tmp_path):
     """Two answers to one question, and no question at all."""
     row = {"id": "a", "instruction": "x", "video": "v.mp4"}
     with pytest.raises(UserError, match="clips.jsonl:2: id 'a' is used twice"):
-        loop.score_manifest(write(tmp_path, [row, row]), out=tmp_path / "out", judge_name="qwen-s")
+        finished.run(write(tmp_path, [row, row]), out=tmp_path / "out", judge_name="qwen-s")
     with pytest.raises(UserError, match="nothing to score"):
-        loop.score_manifest(write(tmp_path, []), out=tmp_path / "out", judge_name="qwen-s")
+        finished.run(write(tmp_path, []), out=tmp_path / "out", judge_name="qwen-s")
 
 
 def test_a_video_for_a_suite_must_have_its_length_and_size(clips, tmp_path, monkeypatch):

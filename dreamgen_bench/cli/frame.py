@@ -36,6 +36,10 @@ TrajectoryLimit = Annotated[Optional[int], typer.Option(help="At most so many ta
 Seeds = Annotated[int, typer.Option(help="Videos per task.")]
 Workers = Annotated[Optional[int], typer.Option(help="Processes; by default one a core. Changes no result.")]
 JudgeName = Annotated[str, typer.Option("--judge", help="Judge by name (dreamgen-bench list judges).")]
+Rubrics = Annotated[
+    Optional[list[str]],
+    typer.Option("--rubric", help="Question by name, or a YAML file; once for each. By default IF and PA."),
+]
 IdmName = Annotated[str, typer.Option("--idm", help="Inverse dynamics model by name.")]
 PolicyName = Annotated[str, typer.Option("--policy", help="Policy recipe by name.")]
 Episodes = Annotated[int, typer.Option(help="Episodes per behavior for each policy.")]

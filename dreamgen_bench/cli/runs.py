@@ -18,6 +18,7 @@ from .frame import (
     Out,
     PolicyName,
     PolicySeeds,
+    Rubrics,
     Seeds,
     Shard,
     Suites,
@@ -140,10 +141,13 @@ def judge(
     limit: Limit = None,
     seeds: Seeds = 1,
     judge: JudgeName = "qwen-s",
+    rubric: Rubrics = None,
     shard: Shard = "1/1",
 ) -> None:
     """Videos x judge x rubrics -> judgments."""
-    _stage(("judge",), _run(suites, models, out, limit=limit, seeds=seeds, judge=judge), shard)
+    fields: dict[str, Any] = dict(limit=limit, seeds=seeds, judge=judge)
+    fields |= {"rubrics": tuple(rubric)} if rubric else {}
+    _stage(("judge",), _run(suites, models, out, **fields), shard)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 from rich.markup import escape
 
-from .frame import Json, JudgeName, Out, app, example, out_console
+from .frame import Json, JudgeName, Out, Rubrics, app, example, out_console
 
 
 @app.command()
@@ -19,11 +19,13 @@ def score(
     manifest: Annotated[Path, typer.Option(help='JSON lines of {"id", "instruction", "video"}.')],
     out: Out,
     judge: JudgeName = "qwen-s",
+    rubric: Rubrics = None,
 ) -> None:
     """Finished videos in, scores out."""
-    from .. import loop
+    from .. import finished, rubrics
 
-    for row in loop.score_manifest(manifest, out=out, judge_name=judge):
+    names = rubric or rubrics.DEFAULT
+    for row in finished.run(manifest, out=out, judge_name=judge, rubric_names=names):
         interval = "" if row["ci95"] is None else f" [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}]"
         mean = "undefined" if row["mean"] is None else f"{row['mean']:.2f}"
         missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])

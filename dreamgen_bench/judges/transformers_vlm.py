@@ -123,7 +123,8 @@ class VideoInput:
         token = self.tokenizer.convert_ids_to_tokens
         pads = token(self.config.video_token_id) * (int(np.prod(grid)) // self.images.merge_size**2)
         video = f"{token(self.config.vision_start_token_id)}{pads}{token(self.config.vision_end_token_id)}"
-        chat = [{"role": "user", "content": f"{video}{question.prompt}"}]
+        words = [video, question.prompt] if question.frames_stand == "before" else [question.prompt, video]
+        chat = [{"role": "user", "content": "".join(words)}]
         text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         ids = self.tokenizer.encode(text, add_special_tokens=False)
         return {"ids": ids, "patches": patches, "grid": grid, "step": self.images.temporal_patch_size / question.fps}
@@ -170,7 +171,9 @@ class ImagesInput:
         from PIL import Image
 
         shown = [{"type": "image", "image": Image.fromarray(frame)} for frame in _checked(question.frames)]
-        return {"chat": [{"role": "user", "content": [*shown, {"type": "text", "text": question.prompt}]}]}
+        words = {"type": "text", "text": question.prompt}
+        content = [*shown, words] if question.frames_stand == "before" else [words, *shown]
+        return {"chat": [{"role": "user", "content": content}]}
 
     def batch(self, prepared: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Whatever the processor makes of the chats."""
@@ -190,31 +193,35 @@ def _checked(frames: np.ndarray) -> np.ndarray:
 def load(
     checkpoint: str,
     *,
-    device: str = "cpu",
+    device: str | Mapping[str, Any] = "cpu",
     dtype: str = "float32",
     batch_size: int = 16,
-    revision: str | None = None,
+    attention: str | None = None,
     min_pixels: int | None = None,
 ) -> VisionLanguageJudge:
-    """The judge of a checkpoint: a folder, a hub id (with a revision), or package://module/folder.
+    """The judge of a checkpoint: a folder, a hub id (`owner/name`, or `owner/name@revision`), or package://module/folder.
 
-    Frames of fewer than `min_pixels` are enlarged. Weights must be safetensors: pickled ones could run any code.
+    device: as `device_map` of from_pretrained: "cpu", "cuda", "auto" over all devices, or module -> device. attention:
+    sdpa, eager, flash_attention_2; None is the model's own choice. Frames of fewer than `min_pixels` are enlarged.
+    Weights must be safetensors: pickled ones could run any code.
     """
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    place = _located(checkpoint)
+    place, revision = _located(checkpoint)
     pinned = {"revision": revision, "trust_remote_code": False}
     try:
-        model: Any = AutoModelForImageTextToText.from_pretrained(place, dtype=dtype, use_safetensors=True, **pinned)
+        model: Any = AutoModelForImageTextToText.from_pretrained(
+            place, dtype=dtype, device_map=device, attn_implementation=attention, use_safetensors=True, **pinned
+        )
         prepare = _input(place, model.config, pinned, min_pixels)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise UserError(
             f"no judge can be loaded from {checkpoint!r}: {error}\nIt must be a folder or a hub id of a transformers "
             "image-text-to-text model with safetensors weights; for a hub id, check the network or HF_HOME"
         ) from error
-    return VisionLanguageJudge(model.to(device).eval(), prepare, batch_size=batch_size)
+    return VisionLanguageJudge(model.eval(), prepare, batch_size=batch_size)
 
 
 def _input(place: str, config: Any, pinned: Mapping[str, Any], min_pixels: int | None) -> Input:
@@ -230,11 +237,15 @@ def _input(place: str, config: Any, pinned: Mapping[str, Any], min_pixels: int |
     return VideoInput(AutoTokenizer.from_pretrained(place, **pinned), images, config, size)
 
 
-def _located(checkpoint: str) -> str:
+def _located(checkpoint: str) -> tuple[str, str | None]:
+    """Folder or hub id, and the hub's revision where one is asked for."""
+    if checkpoint.startswith(("~", "/", ".")) or Path(checkpoint).is_dir():
+        return str(Path(checkpoint).expanduser()), None
     if not checkpoint.startswith("package://"):
-        return str(Path(checkpoint).expanduser()) if checkpoint.startswith(("~", "/", ".")) else checkpoint
+        name, _, revision = checkpoint.partition("@")
+        return name, revision or None
     module, _, folder = checkpoint.removeprefix("package://").partition("/")
     path = Path(str(files(module))) / folder
     if not path.is_dir():
         raise UserError(f"{path} is missing: this installation came without the weights that the judge is shipped with")
-    return str(path)
+    return str(path), None

@@ -39,7 +39,7 @@ def test_read_a_video(benchmark, clips, tmp_path):
 def test_judge_eight_videos_on_both_rubrics(benchmark, clips):
     """The shipped judge, one thread."""
     model = registry.load(registry.find("judges", "qwen-s"))
-    chosen = [rubrics.load(name) for name in rubrics.names()]
+    chosen = [rubrics.load(name) for name in ("instruction-following-v1", "physics-alignment-v1")]
     asked = [judge.question(video, task, rubric) for task, video in zip(*clips, strict=True) for rubric in chosen]
     benchmark(lambda: list(model.ask(asked)))
 
