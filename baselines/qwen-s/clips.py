@@ -23,6 +23,8 @@ DRAWN_ANEW = {
     "appear": 0.14, "vanish": 0.14, "teleport": 0.1,
 }  # fmt: skip
 """Kinds of defects that need no simulator, and how often each is drawn: the hard ones more often."""
+OFTEN = {"picks": 3}
+"""Sets whose clips are drawn more often than others, and how much."""
 SUCCESS_WEIGHT = 1.5
 """Of a success's own instruction among the questions: there are fewer of them than of the others."""
 PHYSICS = -1
@@ -71,7 +73,7 @@ class Clips:
             if path.name not in self.seen:
                 self.seen.add(path.name)
                 kept = self.validation if path.stem in self.held_out else self.training
-                kept.extend(read(path))
+                kept.extend(read(path) * OFTEN.get(path.stem.partition("-")[0], 1))
 
 
 def read(path: Path) -> list[Clip]:

@@ -74,10 +74,14 @@ class Heads(torch.nn.Module):
 
 
 def drawn(pool: list[C.Clip], rng: np.random.Generator, count: int) -> list[C.Asked]:
-    """A batch: half the videos broken (a fifth of these invisibly); some static, some reversed."""
-    makers = [C.sound, C.broken, C.static, C.reversed_]
-    clips = [pool[i] for i in rng.integers(len(pool), size=count)]
-    return [makers[int(rng.choice(4, p=[0.37, 0.51, 0.06, 0.06]))](clip, rng) for clip in clips]
+    """A batch of pairs: an episode as it was (some of them static, some reversed), and the same one broken.
+
+    A fifth of the broken ones are so invisibly. In pairs the two differ in nothing but the defect.
+    """
+    clips = [pool[i] for i in rng.integers(len(pool), size=count // 2)]
+    makers = [C.sound, C.static, C.reversed_]
+    whole = [makers[int(rng.choice(3, p=[0.76, 0.12, 0.12]))](clip, rng) for clip in clips]
+    return whole + [C.broken(clip, rng) for clip in clips]
 
 
 def losses(
@@ -207,7 +211,7 @@ def train(args: Args) -> None:
         if time.time() - saved > 420:
             saved = time.time()
             run.keep(args.out / "state.pt")
-            data.reload("judge-*.npz", "objects-*.npz")
+            data.reload("judge-*.npz", "objects-*.npz", "picks-*.npz")
             if run.spent > args.tower * 60:
                 print("   held out: " + X.line(X.report(run.ema[0], data.validation, prompts)), flush=True)
     run.keep(args.out / "state.pt")
@@ -263,7 +267,7 @@ def evaluate(args: Args) -> None:
 def clips(args: Args) -> C.Clips:
     """The shards that are there by now."""
     data = C.Clips(folder=args.data, held_out=frozenset(VALIDATION))
-    data.reload("judge-*.npz", "objects-*.npz", "web-*.npz")
+    data.reload("judge-*.npz", "objects-*.npz", "picks-*.npz", "web-*.npz")
     print(f"{len(data.training)} clips to learn from, {len(data.validation)} held out", flush=True)
     return data
 

@@ -1,9 +1,11 @@
-"""Record the simulator clips that the baselines are trained on: `python collect.py web|teleop|judge|objects --out DIR`.
+"""Record the simulator clips that the baselines are trained on: `python collect.py SET --out DIR`.
+
 
     web     action-free videos of all 50 behaviors, by experts of varied skill, never in the lab's look:
             what web video is to a real world model (world models, retrieval)
     teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM, sft)
     judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
+    picks   the same, of picking and placing the puck only: what it has between its fingers is easily overlooked
     objects the same, but what is broken is always an object's place or presence, and half of them are of the small puck
 
     card    prints what is in DIR: clips, sizes, digests
@@ -28,7 +30,7 @@ from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
-EPISODES = {"web": 5000, "teleop": 2500, "judge": 3450, "objects": 2000}
+EPISODES = {"web": 5000, "teleop": 2500, "judge": 3450, "objects": 2000, "picks": 1000}
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 
@@ -88,6 +90,12 @@ def objects_episode(seed: int) -> dict | None:
     return judged(seed, rng, behavior, scene, ("teleport", "teleport", "vanish", "vanish", "appear"))
 
 
+def picks_episode(seed: int) -> dict | None:
+    rng = np.random.default_rng(seed)
+    kinds = (*DEFECTS, "vanish", "vanish", "vanish", "teleport")
+    return judged(seed, rng, "pick-place", "puck", kinds)
+
+
 def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds: tuple[str, ...]) -> dict:
     look = drawn_look(rng, "lab", "lab", "object", "environment", "environment", "web")
     env = start(behavior, scene, seed, look)
@@ -124,8 +132,9 @@ def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds
     }
 
 
-EPISODE = {"web": web_episode, "teleop": teleop_episode, "judge": judge_episode, "objects": objects_episode}
-SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3}
+EPISODE = {"web": web_episode, "teleop": teleop_episode, "judge": judge_episode}
+EPISODE |= {"objects": objects_episode, "picks": picks_episode}
+SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4}
 
 
 def write_shard(what: str, shard: int, out: Path) -> str:
