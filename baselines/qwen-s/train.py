@@ -275,7 +275,7 @@ def clips(args: Args) -> C.Clips:
 def tokenizer_() -> PreTrainedTokenizerFast:
     """Of all the instructions' and the rubrics' words."""
     texts = [wording for wordings in C.INSTRUCTIONS.values() for wording in wordings]
-    texts += [rubrics.load(name).prompt.replace("{instruction}", "") for name in rubrics.names()]
+    texts += [rubrics.load(name).prompt.replace("{instruction}", "") for name in rubrics.DEFAULT]
     return M.tokenizer_of([*texts, "user assistant system you are a helpful assistant yes no video image"])
 
 

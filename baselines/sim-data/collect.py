@@ -1,6 +1,5 @@
 """Record the simulator clips that the baselines are trained on: `python collect.py SET --out DIR`.
 
-
     web     action-free videos of all 50 behaviors, by experts of varied skill, never in the lab's look:
             what web video is to a real world model (world models, retrieval)
     teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM, sft)
