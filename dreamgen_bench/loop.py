@@ -13,6 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -132,6 +133,8 @@ def check(run: Run) -> None:
     for name in run.models:
         if name in DEMONSTRATED:
             raise UserError(f"{name!r} is no world model: its row is in every downstream table anyway")
+    if twice := [name for name, count in Counter(spec.name for spec in run.specs).items() if count > 1]:
+        raise UserError(f"two of the models are named {twice[0]!r}: give one of the cards another `name`")
     run.chosen_rubrics()
     if run.seeds < 1 or run.episodes < 1 or run.policy_seeds < 1:
         raise UserError("--seeds, --episodes and --policy-seeds must be 1 or more")
@@ -148,7 +151,8 @@ def do_generate(run: Run, shard: tuple[int, int]) -> Summary:
     Task by task of one behavior for all models, and not model by model: the controls then share one simulator and one
     recording of the expert.
     """
-    load = cache(lambda name: registry.load(registry.find("world_models", name)))
+    specs = {spec.name: spec for spec in run.specs}
+    load = cache(lambda name: registry.load(specs[name]))
     there = RecordFile(run.out / "videos.jsonl", VideoRecord).read()
     summaries = []
     for suite, plans in groupby(run.plans(), key=lambda plan: plan.suite.name):

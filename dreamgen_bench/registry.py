@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -46,11 +46,26 @@ def _foreign(kind: str) -> list[Spec]:
 
 
 def find(kind: str, name: str) -> Spec:
-    """The spec of that name. Raises UserError with the nearest names and all known ones."""
+    """The spec of that name, or of that .yaml file where a kind is read from files.
+
+    Raises UserError with the nearest names and all known ones.
+    """
     known = specs(kind)
+    read = getattr(importlib.import_module(f"dreamgen_bench.{kind}"), "from_file", None)
+    if read and name.endswith((".yaml", ".yml")):
+        return _of_file(Path(name), read, known)
     if name in known:
         return known[name]
     raise UserError(f"no {kind.replace('_', ' ').rstrip('s')} named {name!r}{nearest(name, list(known))}")
+
+
+def _of_file(path: Path, read: Callable[[Path], Spec], known: Mapping[str, Spec]) -> Spec:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    spec = read(path)
+    if spec.name in known:
+        raise UserError(f"{path}: {spec.name!r} is the name of a registered one; give this one another `name`")
+    return spec
 
 
 def nearest(name: str, known: list[str]) -> str:

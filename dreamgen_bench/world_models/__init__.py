@@ -2,4 +2,5 @@
 
 from . import card, retrieval, simulated
 
+from_file = card.from_file
 SPECS = [*simulated.SPECS, *retrieval.SPECS, *card.cards()]
