@@ -89,8 +89,8 @@ def _wan_encode(pipeline: Any, card: Card, frames: Sequence[Image.Image], device
         latents=torch.zeros_like(latents),
     )  # fmt: skip
     if not _expands(pipeline) and condition.shape[2:] != latents.shape[2:]:
-        made, given = list(latents.shape[2:]), list(condition.shape[2:])
-        raise UserError(f"latents of {made} with a first frame of {given}: num_frames must be 4k+1, sides k x 16")
+        sizes = f"latents of {list(latents.shape[2:])} with a first frame of {list(condition.shape[2:])}"
+        raise UserError(f"{sizes}: num_frames of the card must be 4k+1, and its sides divisible by 16")
     made = {"latents": latents, "condition": condition.float()}
     if pipeline.transformer.config.image_dim is not None:
         made["image"] = pipeline.encode_image(frames[0], device)

@@ -186,8 +186,14 @@ def _dream(session: Session, clips: Sequence[ClipRecord], when: str) -> None:
 def _task(card: cards.Card, clip: ClipRecord, first: np.ndarray, path: Path) -> Task:
     with whole_file(path) as file:
         Image.fromarray(first).save(file, "PNG")
-    said = {"id": clip.key, "suite": "validation", "instruction": clip.instruction}
-    return Task(**said, first_frame=path, num_frames=card.num_frames, fps=card.fps)
+    return Task(
+        id=clip.key,
+        suite="validation",
+        instruction=clip.instruction,
+        first_frame=path,
+        num_frames=card.num_frames,
+        fps=card.fps,
+    )
 
 
 def _finish(

@@ -58,18 +58,19 @@ def _say(text: str) -> None:
 
 def _teller() -> Callable[[Any, int], None]:
     """Lines on steps, not more than one in some seconds."""
-    started, last, first = time.monotonic(), 0.0, -1
+    started, last, first = 0.0, 0.0, 0
 
     def tell(row: Any, steps: int) -> None:
-        nonlocal last, first
-        first = row.step - 1 if first < 0 else first
+        nonlocal started, last, first
         now = time.monotonic()
+        if not started:
+            started, first = now, row.step
         if now - last < _EVERY and row.step < steps:
             return
         last = now
-        rate = (row.step - first) / max(now - started, 1e-9)
         held = "" if row.held_out is None else f", held out {row.held_out:.4f}"
-        left = f"{(steps - row.step) / rate:.0f} s left"
-        _say(f"step {row.step}/{steps}: loss {row.loss:.4f}{held}, {rate:.2f} steps/s, {left}")
+        rate = (row.step - first) / max(now - started, 1e-9)
+        left = f", {rate:.2f} steps/s, {(steps - row.step) / rate:.0f} s left" if rate else ""
+        _say(f"step {row.step}/{steps}: loss {row.loss:.4f}{held}{left}")
 
     return tell
