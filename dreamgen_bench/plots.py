@@ -86,10 +86,10 @@ def score_vs_success(
         figure.savefig(path_svg, metadata=blank, transparent=True)
 
 
-def loss_curve(rows: Sequence[tuple[int, float, float | None]], *, path: Path) -> None:
+def loss_curve(rows: Sequence[tuple[int, float | None, float | None]], *, path: Path) -> None:
     """Draw the loss of every step, its running mean, and now and then the loss on held-out clips."""
-    steps, losses = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], dtype=float)
-    width = max(1, len(rows) // 25)
+    steps, losses = np.array([(step, loss) for step, loss, _ in rows if loss is not None], dtype=float).T
+    width = max(1, len(losses) // 25)
     mean = np.convolve(losses, np.ones(width) / width, "valid")
     held = [(step, value) for step, _, value in rows if value is not None]
     with matplotlib.rc_context(STYLE):

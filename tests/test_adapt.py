@@ -168,7 +168,9 @@ def test_a_written_card_dreams_and_not_as_its_base(kind, rank, tiny, data, tmp_p
     assert all(np.isfinite(row.loss) and row.loss > 0 for row in made.steps)
     spec, task = registry.find("world_models", str(made.card)), task_of(tmp_path)
     check_world_model(registry.load(spec), [task, dataclasses.replace(task, instruction="do the thing")])
-    assert not np.array_equal(dreamed(spec, task), dreamed(base, task))
+    frames = dreamed(spec, task)
+    assert not np.array_equal(frames, dreamed(base, task))
+    assert np.abs(frames.astype(int) - still_in_memory(base, recipe(rank=rank), out, task)).max() <= 1
     assert (out / ("lora" if rank else "pipeline")).is_dir() and (out / "loss.png").stat().st_size > 1000
     shown = {path.name for path in (out / "validation").iterdir()}
     assert {"0.png", "0-true.mp4", "0-before.mp4", "0-after.mp4"} <= shown
@@ -177,6 +179,16 @@ def test_a_written_card_dreams_and_not_as_its_base(kind, rank, tiny, data, tmp_p
     if rank:
         silent = dreamed(spec, task, lora={**spec.args["lora"], "scale": 0.0})
         assert np.array_equal(silent, dreamed(base, task)), "more than the LoRA was changed"
+
+
+def still_in_memory(base, used, out, task):
+    """What the weights of the last state dream, without the detour over a card."""
+    pipeline, card = diffusers_i2v.assembled(Card(**base.args)), Card(**base.args)
+    asks = objectives.objective(card.pipeline)
+    learner = training.Training(pipeline, asks, used, training.accelerator_for("cpu"))
+    learner.resume(out / training.STATE)
+    pipeline.transformer.eval()
+    return next(iter(diffusers_i2v.DiffusersImageToVideo(pipeline, card).generate([task], seed=0))).frames.astype(int)
 
 
 class StoppedError(Exception):
@@ -308,6 +320,8 @@ def test_windows_are_at_the_models_rate_and_length(tiny):
     assert len(clips.windows(Video(frames=frames[:9], fps=8), card)) == 1
     with pytest.raises(VideoError, match="lasts 1.00 s, where the model's videos last 1.12 s"):
         clips.windows(Video(frames=frames[:8], fps=8), card)
+    with pytest.raises(VideoError, match="more than 8192"):
+        clips.windows(Video(frames=frames, fps=1e-6), card)
 
 
 @pytest.mark.parametrize(

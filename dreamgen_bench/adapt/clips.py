@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from ..types import UserError, Video
-from ..video import VideoError, read
+from ..video import MAX_FRAMES, VideoError, read
 from ..world_models.card import Card
 from ..world_models.framing import letterboxed, resampled
 
 MANIFEST = "manifest.jsonl"
-MAX_BYTES, MAX_MANIFEST, MAX_WORDS = 512 * 2**20, 64 * 2**20, 4000
+MAX_BYTES, MAX_MANIFEST, MAX_LETTERS = 512 * 2**20, 64 * 2**20, 4000
 _KEYS = ("instruction", "video")
 
 
@@ -57,8 +57,10 @@ def _row(line: str, where: str) -> Row:
         raise UserError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
     for key in _KEYS:
         value = said.get(key)
-        if not isinstance(value, str) or not value.strip() or len(value) > MAX_WORDS or "\0" in value:
-            raise UserError(f"{where}: key {key!r}: must be a text of 1 to {MAX_WORDS} letters, is {str(value)[:60]!r}")
+        if not isinstance(value, str) or not value.strip() or len(value) > MAX_LETTERS or "\0" in value:
+            raise UserError(
+                f"{where}: key {key!r}: must be a text of 1 to {MAX_LETTERS} letters, is {str(value)[:60]!r}"
+            )
     return Row(where=where, video=said["video"], instruction=said["instruction"])
 
 
@@ -84,6 +86,8 @@ def windows(video: Video, card: Card) -> list[np.ndarray]:
     Raises VideoError for a video that lasts less than the model's: a frozen or slowed end would be learnt.
     """
     most = math.floor(len(video.frames) * card.fps / video.fps) + 1
+    if most > MAX_FRAMES:
+        raise VideoError(f"has {most} frames at the model's rate of {card.fps:g}, more than {MAX_FRAMES}")
     frames = resampled(video.frames, video.fps, to_fps=card.fps, num_frames=most)
     length = card.num_frames
     if len(frames) < length:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,13 @@ def batch_of(chosen: Sequence[tuple[Path, int]], device: torch.device) -> dict[s
     """Windows, each (file, number), read and stacked."""
     read = [_window(path, number) for path, number in chosen]
     return {name: torch.stack([one[name] for one in read]).to(device) for name in read[0]}
+
+
+@cache
+def size_of(path: Path) -> int:
+    """How many latent numbers a window has, without reading them."""
+    with safe_open(path, "pt") as file:
+        return prod(file.get_slice("0.latents").get_shape())
 
 
 def _window(path: Path, number: int) -> dict[str, Tensor]:

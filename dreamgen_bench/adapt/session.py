@@ -108,7 +108,8 @@ def _adapted(session: Session, clips: list[ClipRecord]) -> Adapted:
     if session.main:
         session.progress.text(_counted(clips, held))
         _agree(encoder.spec, recipe, clips, out)
-    material = training.Material(learnt=_windows(encoder, learnt), held_out=_windows(encoder, held)[:8])
+    firsts = [window for window in _windows(encoder, held) if window[1] == 0]
+    material = training.Material(learnt=_windows(encoder, learnt), held_out=firsts)
     steps = recipe.total(len(material.learnt))
     learner = training.Training(encoder.pipeline, encoder.objective, recipe, session.accelerator)
     learner.resume(out / training.STATE)

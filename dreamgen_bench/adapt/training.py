@@ -4,7 +4,8 @@
     train.jsonl       one line a step: loss, rate, now and then the loss on clips held out
 
 Order, noise and noise level are drawn from (seed, position in the data), not from a generator that goes on: a killed
-and resumed training sees what an uninterrupted one sees, and eight processes what one sees.
+and resumed training sees what an uninterrupted one sees, and eight processes what one sees. On a CPU the weights are
+then the same bytes; on a GPU some kernels of attention add up in an order that changes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from ..store import RecordFile, whole_file
 from ..types import Record, UserError
-from .latents import batch_of
+from .latents import batch_of, size_of
 from .objectives import Asked, Objective, noise_level, shift
 from .recipes import Recipe
 
@@ -43,8 +44,8 @@ class StepRecord(Record):
     """One line of train.jsonl. After a kill some steps are there twice, and the last line counts."""
 
     key: str
-    step: int  # steps done
-    loss: float
+    step: int  # steps done; 0 is the base, of which only the held-out loss is known
+    loss: float | None
     rate: float
     held_out: float | None = None  # the loss on clips that are never learnt from
     seconds: float
@@ -150,8 +151,7 @@ class Training:
 
     def _parts(self, positions: range, windows: Sequence[Window]) -> Iterator[range]:
         """As many positions at once as fit; every process has as many parts."""
-        size = batch_of([windows[0]], torch.device("cpu"))["latents"].numel()
-        count = max(1, AT_ONCE // size)
+        count = max(1, AT_ONCE // size_of(windows[0][0]))
         for start in range(0, len(positions), count):
             yield positions[start : start + count]
 
@@ -203,6 +203,8 @@ def train(
 ) -> list[StepRecord]:
     """Learn until `steps` are done, saving as the recipe says, and return the record of every step."""
     records, main = RecordFile(out / "train.jsonl", StepRecord), training.accelerator.is_main_process
+    if training.step == 0 and (base := training.held_out(material.held_out)) is not None and main:
+        records.append(StepRecord(key="0", step=0, loss=None, rate=0.0, held_out=base, seconds=0.0))
     while training.step < steps:
         started, rate = time.perf_counter(), training.schedule.get_last_lr()[0]
         loss = training.learn(material.learnt)
