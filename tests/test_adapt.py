@@ -252,21 +252,6 @@ def test_a_killed_training_of_a_shipped_model_goes_on_bit_by_bit(tmp_path):
     assert not np.array_equal(dreamed(spec, task), dreamed(registry.find("world_models", "wan-s"), task))
 
 
-@pytest.mark.slow
-def test_two_processes_learn_what_one_learns(tiny, data, tmp_path):
-    """Through accelerate, each on its share of every batch: the same losses, but for the order of sums."""
-    card = tmp_path / "two.yaml"
-    card.write_text(yaml.safe_dump(said(tiny("2.2-5b")) | {"name": "two"}))
-    said_ = ["adapt", str(card), "--data", str(data), "--steps", "3", "--batch", "4", "--rate", "0.01"]
-    launch = [sys.executable, "-W", "ignore", "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
-    two = [*launch, "--num_processes", "2", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "dreamgen_bench"]
-    one = [sys.executable, "-W", "ignore", "-m", "dreamgen_bench"]
-    for out, command in (("one", one), ("both", two)):
-        done = subprocess.run([*command, *said_, "--out", str(tmp_path / out)], capture_output=True, timeout=900)
-        assert done.returncode == 0, done.stderr[-3000:].decode()
-    assert losses(tmp_path / "both") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
-
-
 def test_what_can_be_learnt_is_learnt(tiny, data, tmp_path):
     """The loss under the same noise falls well below where it was; the base's own weights stay."""
     spec = tiny("2.2-5b")
