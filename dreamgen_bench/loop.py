@@ -13,6 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -132,9 +133,9 @@ def check(run: Run) -> None:
     for name in run.models:
         if name in DEMONSTRATED:
             raise UserError(f"{name!r} is no world model: its row is in every downstream table anyway")
+    if twice := [name for name, count in Counter(spec.name for spec in run.specs).items() if count > 1]:
+        raise UserError(f"two of the models are named {twice[0]!r}, and a table has one row for it: leave one out")
     run.chosen_rubrics()
-    if len({spec.name for spec in run.specs}) < len(run.specs):
-        raise UserError(f"{', '.join(run.models)}: two have one name, and a table has one row for it: leave one out")
     if run.seeds < 1 or run.episodes < 1 or run.policy_seeds < 1:
         raise UserError("--seeds, --episodes and --policy-seeds must be 1 or more")
     if not run.tasks or not run.specs:

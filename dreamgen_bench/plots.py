@@ -86,6 +86,27 @@ def score_vs_success(
         figure.savefig(path_svg, metadata=blank, transparent=True)
 
 
+def loss_curve(rows: Sequence[tuple[int, float | None, float | None]], *, path: Path) -> None:
+    """Draw the loss of every step, its running mean, and now and then the loss on held-out clips."""
+    steps, losses = np.array([(step, loss) for step, loss, _ in rows if loss is not None], dtype=float).T
+    width = max(1, len(losses) // 25)
+    mean = np.convolve(losses, np.ones(width) / width, "valid")
+    held = [(step, value) for step, _, value in rows if value is not None]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.plot(steps, losses, color=QUIET, linewidth=0.6, alpha=0.6, label="each step")
+        axes.plot(steps[width - 1 :], mean, color=GROUPS["trained"]["color"], label=f"mean of {width} steps")
+        if held:
+            axes.plot(*zip(*held, strict=True), color=GROUPS["controls"]["color"], marker="D", label="held-out clips")
+        axes.set_xlabel("Steps")
+        axes.set_ylabel("Squared error of the velocity")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        figure.savefig(path, dpi=160, metadata={"Software": None})
+
+
 def _points(groups: Mapping[str, Any]) -> Iterator[Point]:
     for name in GROUPS:
         for model in sorted(groups[name]["models"], key=lambda row: str(row["model"])):

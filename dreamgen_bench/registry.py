@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -46,18 +46,17 @@ def _foreign(kind: str) -> list[Spec]:
 
 
 def find(kind: str, name: str) -> Spec:
-    """The spec of that name; of the user's own card at that path; of what is served there: NAME@http://HOST:PORT.
+    """The spec of that name; of the card in that .yaml file; of what is served there: NAME@http://HOST:PORT.
 
     Raises UserError with the nearest names and all known ones, and where nothing of that name is served.
     """
-    module = importlib.import_module(f"dreamgen_bench.{kind}")
-    if name.endswith((".yaml", ".yml")) and hasattr(module, "of_card"):
-        spec: Spec = module.of_card(Path(name))
-        return spec
+    known = specs(kind)
+    read = getattr(importlib.import_module(f"dreamgen_bench.{kind}"), "from_file", None)
+    if read and name.endswith((".yaml", ".yml")):
+        return _of_file(Path(name), read, known)
     served, _, address = name.partition("@")
     if address:
         return _served(kind, served, address)
-    known = specs(kind)
     if name in known:
         return known[name]
     raise UserError(f"no {kind.replace('_', ' ').rstrip('s')} named {name!r}{nearest(name, list(known))}")
@@ -68,6 +67,15 @@ def _served(kind: str, name: str, address: str) -> Spec:
     if ask is None:
         raise UserError(f"{name}@{address}: only world models can be served")
     return ask(name, address)
+
+
+def _of_file(path: Path, read: Callable[[Path], Spec], known: Mapping[str, Spec]) -> Spec:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    spec = read(path)
+    if spec.name in known:
+        raise UserError(f"{path}: {spec.name!r} is the name of a registered one; give this one another `name`")
+    return spec
 
 
 def nearest(name: str, known: list[str]) -> str:

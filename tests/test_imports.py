@@ -60,6 +60,15 @@ def test_plug_ins_import_types_and_registry_only(kind):
         assert imported(path) <= {"types", "registry"} | extra, path
 
 
+def test_adapting_knows_cards_and_files_and_no_stage():
+    """It makes world models, and leaves scoring them to others; nobody but the command line knows it."""
+    may = {"types", "registry", "store", "video", "plots", "world_models"}
+    for path in (PACKAGE / "adapt").glob("*.py"):
+        assert imported(path) <= LEAVES | may, path
+    users = {path for path in PACKAGE.rglob("*.py") if "adapt" in imported(path) and path.parent.name != "adapt"}
+    assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"cli"}
+
+
 @pytest.mark.parametrize("library", ["matplotlib"])
 def test_only_plots_draws(library):
     """One module knows the plotting library."""

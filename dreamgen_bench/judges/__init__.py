@@ -2,9 +2,9 @@
 
 from ..types import Spec
 from . import constant
-from .cards import ADAPTERS, of_card
+from .cards import ADAPTERS, from_file
 
-__all__ = ["SPECS", "of_card"]
+__all__ = ["SPECS", "from_file"]
 
 _LOAD = "dreamgen_bench.judges.transformers_vlm:load"
 

@@ -37,7 +37,7 @@ _REQUIRED = {"name", "revision", "adapter", "license", "args"}
 _OPTIONAL = {"summary", "paper", "trained_on"}
 
 
-def of_card(path: Path) -> Spec:
+def from_file(path: Path) -> Spec:
     """The judge that a card describes. Raises UserError with file and key for what is no card."""
     try:
         card = yaml.safe_load(path.read_text("utf-8"))

@@ -5,4 +5,5 @@ from .remote import served
 
 __all__ = ["SPECS", "served"]
 
+from_file = card.from_file
 SPECS = [*simulated.SPECS, *retrieval.SPECS, *card.cards()]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +54,10 @@ def cards(folder: Path | None = None) -> list[Spec]:
 
 def spec_of(path: Path) -> Spec:
     """One card's Spec. Its args are those of `Card`."""
-    card = yaml.safe_load(path.read_text("utf-8"))
+    try:
+        card = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is no YAML: {' '.join(str(error).split())[:200]}") from error
     _check_keys(path, card)
     for key, choices in (("offload", OFFLOAD), ("group", _GROUPS), ("weights", _WEIGHTS), ("adaptation", _ADAPTATIONS)):
         if card.get(key, choices[0]) not in choices:
@@ -68,6 +74,52 @@ def spec_of(path: Path) -> Spec:
         load=LOADER,
         args=loaded,
     )
+
+
+def from_file(path: Path) -> Spec:
+    """The Spec of a card anywhere: what it calls `./x` lies beside it, and its revision is that of its content.
+
+    Nobody can be asked to count up the revision of a card of their own, so it is a digest of what the card says and of
+    every local weight: other weights are another revision, and the same ones in another place are the same.
+    """
+    spec = spec_of(path)
+    args, lora = dict(spec.args), spec.args.get("lora")
+    args["checkpoint"] = _beside(path, args["checkpoint"])
+    if lora:
+        args["lora"] = {**lora, "checkpoint": _beside(path, lora["checkpoint"])}
+    content = json.dumps([said(spec), *_weights(args)], sort_keys=True, default=str)
+    return replace(spec, args=args, revision=f"sha256-{hashlib.sha256(content.encode()).hexdigest()[:24]}")
+
+
+def said(spec: Spec) -> dict[str, Any]:
+    """What the card of a Spec says, as its YAML would have it."""
+    described = {key: getattr(spec, key) for key in sorted(_DESCRIBED)}
+    args = {key: list(value) if isinstance(value, tuple) else value for key, value in spec.args.items()}
+    return described | {"trained_on": list(spec.trained_on), "family": spec.family} | args
+
+
+def _beside(path: Path, checkpoint: str) -> str:
+    return str((path.parent / checkpoint).resolve()) if checkpoint.startswith(("./", "../")) else checkpoint
+
+
+def _weights(args: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and sha256 of every file that a card's checkpoint and LoRA consist of on this machine."""
+    folder = folder_of(args["checkpoint"])
+    files = [(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()] if folder else []
+    lora = args.get("lora")
+    beside = folder_of(lora["checkpoint"]) if lora else None
+    if lora and beside and (beside / lora["weight"]).is_file():
+        files.append((beside, beside / lora["weight"]))
+    for base, path in files:
+        status = path.stat()
+        yield path.relative_to(base).as_posix(), _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Of a file as it was then: big checkpoints are read once in a process."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _names(cls: type, *, required: bool = False) -> set[str]:

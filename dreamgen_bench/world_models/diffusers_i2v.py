@@ -82,11 +82,17 @@ def load(**said: Any) -> DiffusersImageToVideo:
     Only safetensors are read, and no code that comes with a checkpoint is run. Before any weight is read, a UserError
     says what this machine lacks (class, package, device, memory, checkpoint), with the cure.
     """
-    from .machine import findings
-
     if wrong := set(said) - {f.name for f in fields(Card)}:
         raise UserError(f"no card has a key {sorted(wrong)[0]!r}; it has {', '.join(f.name for f in fields(Card))}")
     card = Card(**said)
+    pipeline = assembled(card)
+    return DiffusersImageToVideo(placed(pipeline, card), card)
+
+
+def assembled(card: Card) -> Any:
+    """The pipeline in main memory, configured and with its LoRA, on no device yet."""
+    from .machine import findings
+
     for finding in findings(card):
         if not finding.ok and not finding.optional:
             raise UserError(f"{finding.found}: {finding.cure}")
@@ -98,7 +104,7 @@ def load(**said: Any) -> DiffusersImageToVideo:
     if card.tiling:
         pipeline.vae.enable_tiling()
     pipeline.set_progress_bar_config(disable=True)
-    return DiffusersImageToVideo(placed(pipeline, card), card)
+    return pipeline
 
 
 def _read(card: Card) -> Any:
