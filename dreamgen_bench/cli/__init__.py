@@ -1,6 +1,6 @@
 """The command line: each verb parses, calls the library, and prints. Nothing else in the package prints."""
 
-from . import runs, shelf, tables
+from . import board, runs, shelf, tables
 from .frame import app, main
 
-__all__ = ["app", "main", "runs", "shelf", "tables"]
+__all__ = ["app", "board", "main", "runs", "shelf", "tables"]
