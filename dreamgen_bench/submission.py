@@ -183,6 +183,21 @@ def records(finished: Finished, said: JSON, *, models: Sequence[str] = ()) -> It
         yield _parsed({key: value for key, value in record.items() if key != "lacking"}, finished.folder)
 
 
+def drafts(finished: Finished) -> Iterator[Published]:
+    """The records of a run to look at, not to publish: what its owner has not said is said not to be stated."""
+    stated: JSON = {"contact": "not stated", "prompt": "raw", "candidates": 1, "usd_per_video": 0, "hardware": "not stated"}
+    said = stated | supplied(finished.folder, ())
+    said.setdefault("seconds_per_video", 0)
+    for name, about in finished.settings["models"].items():
+        own = said["models"].setdefault(name, {})
+        for key, value in (("license", "not stated"), ("revision", "not stated"), ("trained_on", "not stated")):
+            if not about.get(key) or about[key] == "manifest":
+                own.setdefault(key, value)
+        if not about.get("adaptation"):
+            own.setdefault("adaptation", "none")
+    yield from records(finished, said)
+
+
 def _named(key: str) -> str:
     return key.removeprefix("models.").rpartition(".")[0] or "NAME"
 
