@@ -195,9 +195,7 @@ def _pieces(file: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, path: Path
             yield piece
 
 
-def _check_videos(
-    file: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], record: Published, path: Path
-) -> None:
+def _check_videos(file: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], record: Published, path: Path) -> None:
     wanted = {video.key: video.sha256 for video in record.samples.videos if video.sha256}
     brought = {Path(name).stem: info for name, info in members.items()}
     if len(brought) < len(members):

@@ -1,4 +1,4 @@
-"""A table for a paper: booktabs, in a table* of its own, with its caption. Needs \\usepackage{booktabs} and T1 fonts."""
+"""A table for a paper, with its caption. It needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}."""
 
 from __future__ import annotations
 

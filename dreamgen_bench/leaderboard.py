@@ -83,7 +83,7 @@ def caption(table: Sequence[Row], judgments: Sequence[JSON] | None = None) -> st
     if "bench" in measured(table):
         words.append("Controls, ceilings and floors are not ranked. A missing video counts as 0.")
     if ends := scale(table):
-        words.append(f"Rescaled: the Bench of the best floor, {ends[0]:.2f}, is 0, that of the ceiling, {ends[1]:.2f}, 1.")
+        words.append(f"Rescaled: the best floor's Bench, {ends[0]:.2f}, is 0, the ceiling's, {ends[1]:.2f}, is 1.")
     return " ".join(word.strip() for word in words)
 
 

@@ -19,7 +19,7 @@ from . import correlate, figures, leaderboard, publish, submission, suites
 from .publish import Board
 from .record import Published
 from .report import shortened
-from .standings import COLUMNS, JSON, Row, agreement_text, visible
+from .standings import JSON, Row, agreement_text, visible
 from .store import RecordFile, whole_file
 from .types import Judgment, Task, UserError, VideoRecord
 from .video import VideoError, encode
@@ -38,6 +38,7 @@ class _Site:
     task_rows: list[JSON] = field(default_factory=list)
     names: dict[str, list[str]] = field(default_factory=dict)  # models, judges, rubrics: texts that rows number
     samples: dict[tuple[int, int, int], JSON] = field(default_factory=dict)
+    asked: Mapping[tuple[str, str], str] = field(default_factory=dict)  # instructions of tasks of no known suite
 
     def number(self, kind: str, name: str) -> int:
         """The place of a name among those of its kind."""
@@ -61,13 +62,22 @@ def found_in(runs: Iterable[Path]) -> dict[str, Path]:
 def of_run(folder: Path, *, out: Path) -> str:
     """Write the page of a run, published or not; say how large it is."""
     finished = submission.read(folder)
-    return run(list(submission.drafts(finished)), out=out, videos=found_in([folder]), others=finished.judgments)
+    asked = {(task["suite"], task["id"]): task["instruction"] for task in finished.settings.get("tasks", ())}
+    records = list(submission.drafts(finished))
+    return run(records, out=out, videos=found_in([folder]), others=finished.judgments, asked=asked)
 
 
 def run(
-    records: Sequence[Published], *, out: Path, videos: Mapping[str, Path], others: Sequence[Judgment] = ()
+    records: Sequence[Published],
+    *,
+    out: Path,
+    videos: Mapping[str, Path],
+    others: Sequence[Judgment] = (),
+    asked: Mapping[tuple[str, str], str] | None = None,
 ) -> str:
-    """Write the page of these records; say how large it is. `others` are judgments that made no score.
+    """Write the page of these records; say how large it is.
+
+    `others` are judgments that made no score; `asked` the instructions of tasks that are of no installed suite.
 
     UserError: no record that counts, a folder that holds something else.
     """
@@ -76,7 +86,7 @@ def run(
         raise UserError("no record to show: dreamgen-bench submit RUN makes them, dreamgen-bench view RUN shows a run")
     if out.exists() and any(out.iterdir()) and not (out / "data.js").is_file():
         raise UserError(f"{out}: holds something else than a page; choose an empty folder")
-    site = _Site(out=out, videos=videos)
+    site = _Site(out=out, videos=videos, asked=asked or {})
     shown = [_board(site, board) for board in found]
     _other_judges(site, others)
     for suite in sorted({(board.suite, board.suite_digest) for board in found}):
@@ -93,7 +103,8 @@ def run(
     }
     _assets(out)
     _write(out / "data.js", _script(data))
-    return f"{len(site.samples):,} videos of {len(models)} models; data {(out / 'data.js').stat().st_size / 2**20:.1f} MiB"
+    size = (out / "data.js").stat().st_size / 2**20
+    return f"{len(site.samples):,} videos of {len(site.names['models'])} models; data {size:.1f} MiB"
 
 
 def _script(data: JSON) -> bytes:
@@ -152,7 +163,8 @@ def _row(row: Row, table: Sequence[Row], columns: Iterable[str]) -> JSON:
     cells = {}
     for column in columns:
         cell = row.cell(column)
-        cells[column] = {"mean": cell.mean, "ci95": list(cell.ci95) if cell.ci95 else None, "n": cell.n, "why": cell.why}
+        ends = list(cell.ci95) if cell.ci95 else None
+        cells[column] = {"mean": cell.mean, "ci95": ends, "n": cell.n, "why": cell.why}
     texts = {"place": leaderboard.place(row, table), "kind": row.kind, "rescaled": leaderboard.rescaled(row, table)}
     texts |= {"lost": leaderboard.lost(row), "covered": leaderboard.covered(row), "unranked": row.unranked}
     return {"model": row.model, "group": row.group, "mark": row.mark, "rank": row.rank, "cells": cells} | texts
@@ -234,7 +246,8 @@ def _task(site: _Site, suite: str, name: str, digest: str) -> int:
     if (suite, name) in site.tasks:
         return site.tasks[suite, name]
     task = _known(suite, digest).get(name)
-    row = {"suite": suite, "id": name, "instruction": task.instruction if task else None, "behavior": ""}
+    row = {"suite": suite, "id": name, "behavior": ""}
+    row["instruction"] = task.instruction if task else site.asked.get((suite, name))
     row["frame"] = None
     if task:
         row |= {"behavior": task.behavior, "frame": _frame(site, task)}

@@ -1,11 +1,13 @@
 """A finished run folder to records: what the run knows, what only its owner knows, and every sample row.
 
 What the run can't know stands in submission.yaml beside it, or is given by `--set KEY=VALUE`; `models.NAME.KEY` is
-about one model. A record that would lack anything is not made: the error names all that is lacking and how to supply it.
+about one model. A record that would lack anything is not made: the error names what is lacking and how to supply it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,8 +103,6 @@ def write(record: Published, folder: Path) -> Path:
 
 def text(record: Published) -> str:
     """The record's file."""
-    import json
-
     whole = record.model_dump(by_alias=True, mode="json")
     rows = whole.pop("samples")
 
@@ -185,9 +185,13 @@ def records(finished: Finished, said: JSON, *, models: Sequence[str] = ()) -> It
 
 def drafts(finished: Finished) -> Iterator[Published]:
     """The records of a run to look at, not to publish: what its owner has not said is said not to be stated."""
-    stated: JSON = {"contact": "not stated", "prompt": "raw", "candidates": 1, "usd_per_video": 0, "hardware": "not stated"}
+    stated: JSON = {"contact": "not stated", "prompt": "raw", "candidates": 1, "usd_per_video": 0}
     said = stated | supplied(finished.folder, ())
-    said.setdefault("seconds_per_video", 0)
+    if not finished.settings.get("phases"):
+        said = {"seconds_per_video": 0, "hardware": "not stated"} | said
+    for suite in {video.suite for video in finished.videos if not video.suite_digest}:
+        hashes = sorted(video.sha256 or "" for video in finished.videos if video.suite == suite)
+        finished.settings.setdefault("suites", {})[suite] = hashlib.sha256("".join(hashes).encode()).hexdigest()
     for name, about in finished.settings["models"].items():
         own = said["models"].setdefault(name, {})
         for key, value in (("license", "not stated"), ("revision", "not stated"), ("trained_on", "not stated")):
@@ -203,8 +207,6 @@ def _named(key: str) -> str:
 
 
 def _parsed(value: JSON, folder: Path) -> Published:
-    import json
-
     try:
         return Published.model_validate_json(json.dumps(value, allow_nan=False))
     except ValidationError as error:
@@ -230,8 +232,9 @@ def _of(finished: Finished, name: str, suite: str, said: JSON) -> Iterator[JSON]
             j for j in finished.judgments if (j.model, j.suite, j.judge) == (name, suite, judge) and j.rubric in names
         ]
         videos = [v for v in finished.videos if v.key in {j.video for j in judged}]
+        fields = {"video", "rubric", "status", "value", "probability"}
         asked = [
-            row.model_dump(include={"video", "rubric", "status", "value", "probability"}) | {"reply": row.reply[:_REPLY]}
+            row.model_dump(include=fields) | {"reply": row.reply[:_REPLY]}
             for row in sorted(judged, key=lambda j: (j.task, j.seed, j.rubric))
         ]
         idm = executable[0]["judge"] if executable else ""
@@ -285,7 +288,8 @@ def _whole(finished: Finished, name: str, suite: str, said: JSON) -> JSON:
     made_here = bool(settings.get("phases"))  # finished videos came from some other machine
     known = ", ".join(f"{key} {value}" for key, value in machine.items()) if made_here else ""
     facts["hardware"] = said.get("hardware") or known
-    facts["seconds_per_video"] = said.get("seconds_per_video", round(timed, 4) if timed or made_here or reference else None)
+    measured = round(timed, 4) if timed or made_here or reference else None
+    facts["seconds_per_video"] = said.get("seconds_per_video", measured)
     facts["usd_per_video"] = 0.0 if reference else said.get("usd_per_video")
     lacking += [key for key, value in facts.items() if value in (None, "")]
     seeds = len({video.seed for video in own}) or 1

@@ -116,3 +116,63 @@ def view(
     out_console.print(escape(f"page: {(where / 'index.html').resolve()} ({site.of_run(run, out=where)})"))
     if out is None:
         _served(where, port)
+
+
+@app.command()
+@example("dreamgen-bench annotate metaworld-behavior-v1 --models wan-s,replay --limit 12 --out labels")
+def annotate(
+    source: Annotated[list[str], typer.Argument(help="Suites, whose videos are made first; or one run folder.")],
+    out: Annotated[Path, typer.Option(help="Where answers and labels.csv are kept.")] = Path("labels"),
+    models: Annotated[str, typer.Option(help="Of these world models only, separated by commas.")] = "",
+    limit: Annotated[Optional[int], typer.Option(help="At most so many tasks of each suite, spread evenly.")] = None,
+    rubric: Annotated[Optional[list[str]], typer.Option(help="Question by name; by default IF and PA.")] = None,
+    port: Annotated[int, typer.Option(help="On this machine only; 0 takes a free one.")] = 8001,
+) -> None:
+    """Ask people the judge's questions, blind, on a page of this machine; ends with labels.csv for validate-judge."""
+    from .. import annotate as labels
+    from .. import rubrics, serving
+
+    chosen = [rubrics.load(name) for name in rubric or ("instruction-following-v1", "physics-alignment-v1")]
+    run, videos, tasks = _to_annotate(source, models, limit, out)
+    session = labels.prepare(videos, tasks, run=run, rubrics=chosen, out=out)
+    with serving.files(out / "page", port=port, post=session.post) as address:
+        words = f"{address}  {len(session.clips)} clips; raters choose a name each; Ctrl-C ends and writes the labels"
+        error_console.print(words)
+        serving.wait()
+    for told in labels.agreement(session):
+        out_console.print(escape(told))
+    out_console.print(escape(f"labels: {labels.write_labels(session)}"))
+
+
+def _to_annotate(source: list[str], models: str, limit: int | None, out: Path) -> tuple[Path, list[Any], Any]:
+    """The run folder, its videos, and their tasks; the videos of suites are made where they are not there yet."""
+    from .. import suites
+    from ..store import RecordFile
+    from ..types import VideoRecord
+
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    run = Path(source[0])
+    if len(source) == 1 and (run / "videos.jsonl").is_file():
+        found = RecordFile(run / "videos.jsonl", VideoRecord).read().values()
+        # Videos that no judge is asked about are a policy's trajectories: not what a score is made of.
+        scored = _scored(run) or {video.suite for video in found}
+        videos = [video for video in found if video.suite in scored and (not names or video.model in names)]
+        known = [suites.load(name) for name in sorted({video.suite for video in videos}) if name in suites.names()]
+    else:
+        if not names:
+            raise UserError("--models NAME,NAME: whose videos shall be made and asked about?")
+        from .runs import _run, _stage
+
+        job = _run(source, models, out / "run", limit=limit, downstream=False)
+        _stage(("generate",), job, "1/1")
+        run, known = out / "run", list(job.scored)
+        videos = list(job.videos(job.scored))
+    tasks = {(task.suite, task.id): task for suite in known for task in suites.limited(suite, limit)}
+    return run, videos, tasks
+
+
+def _scored(run: Path) -> set[str]:
+    from ..store import read_json
+
+    path = run / "run.json"
+    return set(read_json(path).get("config", {}).get("suites", [])) if path.is_file() else set()

@@ -29,7 +29,11 @@ def score(
         missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])
         text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}{interval}  n = {row['n']} of {row['planned']}"
         out_console.print(escape(text + (f" ({missing})" if missing else "")))
-    out_console.print(f"written to {escape(str(out))}: scores.json, judgments.jsonl, videos.jsonl")
+    from .. import finished
+
+    written = finished.run(manifest, out=out, judge=judge, rubrics=loop.Run.rubrics)
+    names = ", ".join(("scores.json", "judgments.jsonl", "videos.jsonl", "run.json", *written))
+    out_console.print(f"written to {escape(str(out))}: {names}")
 
 
 @app.command()

@@ -52,7 +52,7 @@ function card(row, task) {
       : value === 0 || value === 1 ? verdict(value === 1) : h("b", null, number(value));
     lines.push(h("dt", { title: `${data.names.rubrics[rubric]}, ${data.names.judges[judge]}` }, heading(data.names.rubrics[rubric]),
       data.names.judges.length > 1 ? h("small", null, " ", bdi(data.names.judges[judge])) : null),
-    h("dd", null, answer, chance === null ? "" : h("span", { class: "quiet" }, ` P(yes) ${number(chance)}`)));
+    h("dd", null, answer, chance === null ? "" : h("span", { class: "quiet", title: "probability of yes" }, ` P ${number(chance)}`)));
   }
   if (row.r !== undefined) {
     lines.push(h("dt", { title: "actions inferred from the video, replayed open loop" }, "Replay"),

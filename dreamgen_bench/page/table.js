@@ -65,7 +65,7 @@ function boardTable(board) {
     draw();
   }
 
-  const heads = columns.map(([name, words], at) => h("th", { scope: "col", class: name === "model" ? "" : "count" },
+  const heads = columns.map(([name, words], at) => h("th", { scope: "col", class: name === "model" || board.columns.some(([column]) => column === name) ? "" : "count" },
     h("button", { type: "button", class: "sort", onclick: () => sortBy(at) }, words)));
   const search = h("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter by name",
     oninput: (event) => { state.text = event.target.value.toLowerCase(); draw(); } });

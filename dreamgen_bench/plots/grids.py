@@ -47,9 +47,7 @@ def rank_shares(values: Array, *, models: Sequence[str], what: str, path_png: Pa
         save(figure, path_png=path_png, path_svg=path_svg)
 
 
-def _grid(
-    axes: Axes, values: Array, *, rows: Sequence[str], columns: Sequence[str], absent: str = "–"
-) -> None:
+def _grid(axes: Axes, values: Array, *, rows: Sequence[str], columns: Sequence[str], absent: str = "–") -> None:
     look: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1, "aspect": "auto", "interpolation": "nearest"}
     axes.imshow(np.ma.masked_invalid(values), **look)
     for (row, column), value in np.ndenumerate(values):

@@ -46,8 +46,15 @@ def ranks_by_judge(
         order = sorted(places, key=lambda name: (places[name][-1], name))
         for name, look in zip(order, _looks(), strict=False):
             axes.plot(range(len(judges)), places[name], **look)
-            axes.annotate(short(name), (len(judges) - 1, places[name][-1]), (6, 0), textcoords="offset points",
-                          va="center", fontsize=8, color=INK)
+            axes.annotate(
+                short(name),
+                (len(judges) - 1, places[name][-1]),
+                (6, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=INK,
+            )
         axes.set_xticks(range(len(judges)), [short(judge) for judge in judges])
         axes.set_yticks(range(1, len(places) + 1))
         axes.set(ylabel="place", xlim=(-0.2, len(judges) - 1 + 0.9))

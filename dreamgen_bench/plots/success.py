@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
 from ..standings import agreement_text, line
-from .style import GROUPS, HALO, PAPER, QUIET, INK, figure_of, save, short
+from .style import GROUPS, HALO, INK, QUIET, figure_of, save, short
 
 FEWEST_FOR_BAND = 4
 
