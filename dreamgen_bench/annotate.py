@@ -139,7 +139,7 @@ def prepare(
     rubrics: Sequence[Rubric],
     out: Path,
 ) -> Session:
-    """Make, or find again, the clips of these videos. UserError: other videos or questions than the folder began with."""
+    """Make, or find again, the clips of these videos. UserError: the folder began with other videos or questions."""
     path = out / "clips.json"
     wanted = digest([video.key for video in videos], [rubric.digest for rubric in rubrics])
     if path.exists():

@@ -27,49 +27,49 @@ _VIDEO = re.compile(r"videos/([0-9a-f]{24})\.(mp4|webm|mkv|avi|mov)")
 _DEEPEST, _CHUNK = 12, 2**20
 
 
-class Refused(UserError):
+class RefusedError(UserError):
     """A submission that is not taken; one line that says why."""
 
 
 def check(path: Path) -> tuple[Published, list[str]]:
-    """The record in a submission and what was verified of it. Raises Refused at the first thing that is wrong."""
+    """The record in a submission and what was verified of it. Raises RefusedError at the first thing that is wrong."""
     with _opened(path) as file:
         head = file.read(4)
         if head[:2] == b"PK":
             return _check_zip(path)
         record = _checked(_bounded(file, MAX_RECORD - 4, path, head), path)
     if record.evidence.tier == "videos provided":
-        raise Refused(f"{path}: claims the tier 'videos provided', and brings none: submit --videos makes an archive")
+        raise RefusedError(f"{path}: claims the tier 'videos provided', and brings none: submit --videos makes an archive")
     return record, _verified(record, videos=0)
 
 
 def load(path: Path) -> Published:
-    """The record in a JSON file, its shape checked and nothing more. Raises Refused."""
+    """The record in a JSON file, its shape checked and nothing more. Raises RefusedError."""
     with _opened(path) as file:
         return parse(_bounded(file, MAX_RECORD, path, b""), path)
 
 
 def _opened(path: Path) -> IO[bytes]:
     if path.is_symlink() or not path.is_file():
-        raise Refused(f"{path}: is no regular file")
+        raise RefusedError(f"{path}: is no regular file")
     if path.stat().st_size > MAX_ALL:
-        raise Refused(f"{path}: {path.stat().st_size / 2**30:.1f} GiB, more than {MAX_ALL / 2**30:.0f} GiB")
+        raise RefusedError(f"{path}: {path.stat().st_size / 2**30:.1f} GiB, more than {MAX_ALL / 2**30:.0f} GiB")
     return path.open("rb")
 
 
 def _bounded(file: IO[bytes], limit: int, path: Path, head: bytes) -> bytes:
     data = head + file.read(limit + 1)
     if len(data) > limit + len(head):
-        raise Refused(f"{path}: the record is larger than {MAX_RECORD // 2**20} MiB")
+        raise RefusedError(f"{path}: the record is larger than {MAX_RECORD // 2**20} MiB")
     return data
 
 
 def parse(data: bytes, path: Path) -> Published:
-    """The bytes of a record file as a record. Raises Refused."""
+    """The bytes of a record file as a record. Raises RefusedError."""
     start = data[:6].lstrip()
     if start[:1] == b"\x80" or not start.startswith(b"{"):
         what = "a pickle" if start[:1] == b"\x80" else "no JSON object"
-        raise Refused(f"{path}: is {what}; a submission is the JSON, or the zip, that `dreamgen-bench submit` makes")
+        raise RefusedError(f"{path}: is {what}; a submission is the JSON, or the zip, that `dreamgen-bench submit` makes")
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         if _depth(value) > _DEEPEST:
@@ -79,9 +79,9 @@ def parse(data: bytes, path: Path) -> Published:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "record"
-        raise Refused(f"{path}: {where}: {first['msg']}{_cure(value)}") from None
+        raise RefusedError(f"{path}: {where}: {first['msg']}{_cure(value)}") from None
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{path}: {' '.join(str(error).split())[:200] or 'is nested too deeply'}") from None
+        raise RefusedError(f"{path}: {' '.join(str(error).split())[:200] or 'is nested too deeply'}") from None
 
 
 def _cure(value: Any) -> str:
@@ -114,7 +114,7 @@ def _depth(value: Any) -> int:
 def _checked(data: bytes, path: Path) -> Published:
     record = parse(data, path)
     if why := problem(record) or _not_of_suite(record):
-        raise Refused(f"{path}: {why}")
+        raise RefusedError(f"{path}: {why}")
     return record
 
 
@@ -154,7 +154,7 @@ def _check_zip(path: Path) -> tuple[Published, list[str]]:
             record = _checked(b"".join(_pieces(file, members.pop(RECORD), MAX_RECORD, path)), path)
             _check_videos(file, members, record, path)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise Refused(f"{path}: is no sound zip: {' '.join(str(error).split())[:120]}") from None
+        raise RefusedError(f"{path}: is no sound zip: {' '.join(str(error).split())[:120]}") from None
     return record, _verified(record, videos=len(members))
 
 
@@ -163,25 +163,25 @@ def _members(file: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
     found: dict[str, zipfile.ZipInfo] = {}
     infos = file.infolist()
     if len(infos) > MAX_MEMBERS:
-        raise Refused(f"{path}: {len(infos)} files, more than {MAX_MEMBERS}")
+        raise RefusedError(f"{path}: {len(infos)} files, more than {MAX_MEMBERS}")
     for info in infos:
         name = ascii(info.orig_filename)[:120]
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise Refused(f"{path}: {name} is a link")
+            raise RefusedError(f"{path}: {name} is a link")
         if info.orig_filename != RECORD and not _VIDEO.fullmatch(info.orig_filename):
-            raise Refused(f"{path}: holds {name}; only {RECORD} and videos/KEY.mp4 are taken")
+            raise RefusedError(f"{path}: holds {name}; only {RECORD} and videos/KEY.mp4 are taken")
         if info.filename in found:
-            raise Refused(f"{path}: holds {name} twice")
+            raise RefusedError(f"{path}: holds {name} twice")
         limit = MAX_RECORD if info.filename == RECORD else MAX_VIDEO
         if info.file_size > limit:
-            raise Refused(f"{path}: {name} claims {info.file_size / 2**20:,.0f} MiB, more than {limit // 2**20}")
+            raise RefusedError(f"{path}: {name} claims {info.file_size / 2**20:,.0f} MiB, more than {limit // 2**20}")
         if info.flag_bits & 1:
-            raise Refused(f"{path}: {name} is encrypted")
+            raise RefusedError(f"{path}: {name} is encrypted")
         found[info.filename] = info
     if sum(info.file_size for info in infos) > MAX_ALL:
-        raise Refused(f"{path}: unpacks to more than {MAX_ALL // 2**30} GiB")
+        raise RefusedError(f"{path}: unpacks to more than {MAX_ALL // 2**30} GiB")
     if RECORD not in found:
-        raise Refused(f"{path}: holds no {RECORD}")
+        raise RefusedError(f"{path}: holds no {RECORD}")
     return found
 
 
@@ -191,7 +191,7 @@ def _pieces(file: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, path: Path
         while piece := member.read(_CHUNK):
             read += len(piece)
             if read > limit:
-                raise Refused(f"{path}: {info.filename} is larger than it claims")
+                raise RefusedError(f"{path}: {info.filename} is larger than it claims")
             yield piece
 
 
@@ -199,14 +199,14 @@ def _check_videos(file: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], re
     wanted = {video.key: video.sha256 for video in record.samples.videos if video.sha256}
     brought = {Path(name).stem: info for name, info in members.items()}
     if len(brought) < len(members):
-        raise Refused(f"{path}: holds a video twice, under two suffixes")
+        raise RefusedError(f"{path}: holds a video twice, under two suffixes")
     if unknown := sorted(set(brought) - set(wanted)):
-        raise Refused(f"{path}: video {unknown[0]} is in no row of the record")
+        raise RefusedError(f"{path}: video {unknown[0]} is in no row of the record")
     if missing := sorted(set(wanted) - set(brought)):
-        raise Refused(f"{path}: {len(missing)} of {len(wanted)} videos are missing, the first {missing[0]}")
+        raise RefusedError(f"{path}: {len(missing)} of {len(wanted)} videos are missing, the first {missing[0]}")
     for key, info in brought.items():
         hashed = hashlib.sha256()
         for piece in _pieces(file, info, MAX_VIDEO, path):
             hashed.update(piece)
         if hashed.hexdigest() != wanted[key]:
-            raise Refused(f"{path}: video {key} hashes to {hashed.hexdigest()[:12]}, its row says {wanted[key][:12]}")
+            raise RefusedError(f"{path}: video {key} hashes to {hashed.hexdigest()[:12]}, its row says {wanted[key][:12]}")
