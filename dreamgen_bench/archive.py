@@ -39,7 +39,9 @@ def check(path: Path) -> tuple[Published, list[str]]:
             return _check_zip(path)
         record = _checked(_bounded(file, MAX_RECORD - 4, path, head), path)
     if record.evidence.tier == "videos provided":
-        raise RefusedError(f"{path}: claims the tier 'videos provided', and brings none: submit --videos makes an archive")
+        raise RefusedError(
+            f"{path}: claims the tier 'videos provided', and brings none: submit --videos makes an archive"
+        )
     return record, _verified(record, videos=0)
 
 
@@ -69,7 +71,9 @@ def parse(data: bytes, path: Path) -> Published:
     start = data[:6].lstrip()
     if start[:1] == b"\x80" or not start.startswith(b"{"):
         what = "a pickle" if start[:1] == b"\x80" else "no JSON object"
-        raise RefusedError(f"{path}: is {what}; a submission is the JSON, or the zip, that `dreamgen-bench submit` makes")
+        raise RefusedError(
+            f"{path}: is {what}; a submission is the JSON, or the zip, that `dreamgen-bench submit` makes"
+        )
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         if _depth(value) > _DEEPEST:
@@ -209,4 +213,6 @@ def _check_videos(file: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], re
         for piece in _pieces(file, info, MAX_VIDEO, path):
             hashed.update(piece)
         if hashed.hexdigest() != wanted[key]:
-            raise RefusedError(f"{path}: video {key} hashes to {hashed.hexdigest()[:12]}, its row says {wanted[key][:12]}")
+            raise RefusedError(
+                f"{path}: video {key} hashes to {hashed.hexdigest()[:12]}, its row says {wanted[key][:12]}"
+            )

@@ -236,7 +236,8 @@ def _rows_belie(record: Published) -> str:
     for row in record.samples.judgments:
         if row.rubric not in record.instrument.rubrics:
             return f"samples.judgments: rubric {row.rubric!r} is not in instrument.rubrics"
-        if (row.status == "no_video") and row.value != 0 or (row.status == "ok") == (row.value is None):
+        fits = {"ok": row.value is not None, "no_video": row.value == 0}.get(row.status, row.value is None)
+        if not fits:
             return f"samples.judgments: {row.video}: status {row.status!r} does not go with value {row.value}"
         if videos[row.video].status == "no_video" and row.status != "no_video":
             return f"samples.judgments: {row.video}: there is no video, and yet a judgment"

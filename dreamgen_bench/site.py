@@ -246,7 +246,7 @@ def _task(site: _Site, suite: str, name: str, digest: str) -> int:
     if (suite, name) in site.tasks:
         return site.tasks[suite, name]
     task = _known(suite, digest).get(name)
-    row = {"suite": suite, "id": name, "behavior": ""}
+    row: JSON = {"suite": suite, "id": name, "behavior": ""}
     row["instruction"] = task.instruction if task else site.asked.get((suite, name))
     row["frame"] = None
     if task:

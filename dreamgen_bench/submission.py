@@ -88,9 +88,9 @@ def run(folder: Path, *, to: Path, given: Sequence[str] = (), models: Sequence[s
 def place(record: Published) -> str:
     """Where a record lies under records/: a digest of what makes it another record is in its name."""
     name = re.sub(r"[^\w.-]", "_", record.model.name)
-    parts = (record.model.name, record.model.revision, record.model.args, record.suite.digest)
-    parts = (*parts, record.instrument.model_dump(), record.protocol.model_dump())
-    return f"{record.suite.name}/{name}-{digest(*parts)[:8]}.json"
+    made = (record.model.name, record.model.revision, record.model.args, record.protocol.model_dump())
+    measured = (record.suite.digest, record.instrument.model_dump())
+    return f"{record.suite.name}/{name}-{digest(*made, *measured)[:8]}.json"
 
 
 def write(record: Published, folder: Path) -> Path:

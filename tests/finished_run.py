@@ -57,9 +57,7 @@ def finished_run(out, *, models=tuple(QUALITY), suite="metaworld-behavior-v1", t
             one, lost = key(name, task.id), drawn("lost", name, task.id) < 0.02
             file = {"file": f"videos/{one}.mp4", "sha256": hashlib.sha256(data).hexdigest(), "status": "ok"}
             file = {"status": "no_video", "reason": "NaN frames"} if lost else file
-            videos.append(
-                VideoRecord(key=one, suite_digest=loaded.digest, revision="1", seconds=0.5, **place, **file)
-            )
+            videos.append(VideoRecord(key=one, suite_digest=loaded.digest, revision="1", seconds=0.5, **place, **file))
             if not lost:
                 (out / f"videos/{one}.mp4").write_bytes(data)
             for judge in judges:

@@ -50,7 +50,7 @@ def test_nothing_that_is_shown_names_the_model_or_the_task(session):
     page = session.out / "page"
     shown = json.dumps(state) + " ".join(path.name for path in page.rglob("*"))
     shown += "".join(path.read_bytes().decode("latin-1") for path in page.rglob("*") if path.is_file())
-    for secret in (*MODELS, *(f"{task.id}\"" for task in suites.load(SUITE).tasks)):
+    for secret in (*MODELS, *(f'{task.id}"' for task in suites.load(SUITE).tasks)):
         assert f'"{secret}' not in json.dumps(state)
     tasks = {clip.source for clip in session.clips.values()}
     assert tasks and all(source not in shown for source in tasks)

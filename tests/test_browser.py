@@ -164,7 +164,9 @@ def test_a_model_has_a_page(opened, page_of_run):
 def test_it_is_legible_in_the_dark_and_on_a_phone(opened, page_of_run, place, tmp_path):
     """Dark paper with light ink where the system is dark; nothing is wider than a phone."""
     page = opened(page_of_run.as_uri() + place, color_scheme="dark", viewport={"width": 390, "height": 800})
-    colors = page.evaluate("(() => { const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]; })()")
+    colors = page.evaluate(
+        "(() => { const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]; })()"
+    )
     ink, paper = (sum(map(int, re.findall(r"\d+", color)[:3])) for color in colors)
     assert ink > 500 > 150 > paper
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -225,7 +227,9 @@ def test_five_thousand_samples_of_forty_models_open_quickly(opened, page_of_run,
         await new Promise((done) => addEventListener('hashchange', () => requestAnimationFrame(done), { once: true }));
         return performance.now() - start; }"""
     )
-    loaded = page.evaluate("[...document.querySelectorAll('video')].filter((video) => video.getAttribute('src')).length")
+    loaded = page.evaluate(
+        "[...document.querySelectorAll('video')].filter((video) => video.getAttribute('src')).length"
+    )
     told = f"table {spent:.0f} ms, gallery {drawn_in:.0f} ms, load {os.getloadavg()[0]:.1f}, {time.perf_counter() - started[1]:.1f} s"
     print(told)
     # Twice as long for each further job that shares the machine's cores.
@@ -244,7 +248,17 @@ def annotating(tmp_path):
     started = []
 
     def start():
-        command = [sys.executable, "-m", "dreamgen_bench", "annotate", str(run), "--out", str(tmp_path / "labels"), "--port", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "dreamgen_bench",
+            "annotate",
+            str(run),
+            "--out",
+            str(tmp_path / "labels"),
+            "--port",
+            "0",
+        ]
         environment = os.environ | {"PYTHONPATH": str(Path(site.__file__).parents[1])}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         started.append(process)
