@@ -1,4 +1,4 @@
-"""A finished run folder that no model made: real suites, real videos of a few frames, and aggregates of its own rows."""
+"""A finished run folder that no model made: real suites, videos of a few frames, and aggregates of its own rows."""
 
 import hashlib
 import json
