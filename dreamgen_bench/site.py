@@ -189,6 +189,8 @@ def _model(site: _Site, board: Board, label: str, record: Published) -> JSON:
     facts = record.model.model_dump(mode="json") | record.cost.model_dump() | record.protocol.model_dump()
     facts |= {"contact": record.contact, "date": record.date, "evidence": record.evidence.tier}
     facts |= {"evidence_by": record.evidence.by, "commit": record.code.get("commit"), **record.instrument.model_dump()}
+    if record.contact == submission.UNSTATED:  # a draft: what nobody has said is no fact
+        facts = {key: value for key, value in facts.items() if key not in ("prompt", "candidates", "usd_per_video")}
     plain = {key: value for key, value in facts.items() if value not in ("", None, [], {}, ())}
     behaviors = record.success[0].get("behaviors", {}) if record.success else {}
     success = record.success[0]["mean"] if record.success else None

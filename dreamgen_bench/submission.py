@@ -40,6 +40,8 @@ OWNERS = {
 _OF_MODEL = {"license", "revision", "trained_on", "adaptation", "group", "parameters", "paper", "summary"}
 _REPLY = 2_000
 FILE = "submission.yaml"
+UNSTATED = "not stated"
+"""What a draft says where its owner has not spoken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,16 +187,16 @@ def records(finished: Finished, said: JSON, *, models: Sequence[str] = ()) -> It
 
 def drafts(finished: Finished) -> Iterator[Published]:
     """The records of a run to look at, not to publish: what its owner has not said is said not to be stated."""
-    stated: JSON = {"contact": "not stated", "prompt": "raw", "candidates": 1, "usd_per_video": 0}
+    stated: JSON = {"contact": UNSTATED, "prompt": "raw", "candidates": 1, "usd_per_video": 0}
     said = stated | supplied(finished.folder, ())
     if not finished.settings.get("phases"):
-        said = {"seconds_per_video": 0, "hardware": "not stated"} | said
+        said = {"seconds_per_video": 0, "hardware": UNSTATED} | said
     for suite in {video.suite for video in finished.videos if not video.suite_digest}:
         hashes = sorted(video.sha256 or "" for video in finished.videos if video.suite == suite)
         finished.settings.setdefault("suites", {})[suite] = hashlib.sha256("".join(hashes).encode()).hexdigest()
     for name, about in finished.settings["models"].items():
         own = said["models"].setdefault(name, {})
-        for key, value in (("license", "not stated"), ("revision", "not stated"), ("trained_on", "not stated")):
+        for key, value in (("license", UNSTATED), ("revision", UNSTATED), ("trained_on", UNSTATED)):
             if not about.get(key) or about[key] == "manifest":
                 own.setdefault(key, value)
         if not about.get("adaptation"):

@@ -122,9 +122,9 @@ def test_a_sample_is_opened_by_its_address(opened, page_of_run):
     """The link of a task leads to it alone, in a new page, with both judges' verdicts and replies as text."""
     first = opened(page_of_run.as_uri() + "#/gallery")
     link = first.locator("article.task a", has_text="link to this sample").nth(2)
-    href, words = link.get_attribute("href"), first.locator("article.task h3").nth(2).inner_text()
+    href, words = link.get_attribute("href"), first.locator("article.task h3").nth(2).text_content()
     page = opened(page_of_run.as_uri() + href)
-    assert page.locator("article.task").count() == 1 and page.locator("article.task h3").inner_text() == words
+    assert page.locator("article.task").count() == 1 and page.locator("article.task h3").text_content() == words
     card = page.locator('li.card[data-model="good"]')
     assert "j@1" in card.inner_text() and "k@2" in card.inner_text() and "Replay" in card.inner_text()
     card.locator("summary").click()
@@ -138,13 +138,13 @@ def test_the_gallery_filters(opened, page_of_run):
     page = opened(page_of_run.as_uri() + "#/gallery")
     shown = lambda: int(re.match(r"\d+", page.locator(".filters [role=status]").inner_text())[0])  # noqa: E731
     assert shown() == 10
-    page.get_by_label("Behavior").select_option(index=1)
+    page.locator("select[name=behavior]").select_option(index=1)
     page.wait_for_function("() => document.querySelectorAll('article.task').length === 1")
-    page.get_by_label("Behavior").select_option("")
-    page.get_by_label("Show").select_option("missing")
+    page.locator("select[name=behavior]").select_option("")
+    page.locator("select[name=only]").select_option("missing")
     page.wait_for_function("() => location.hash.includes('missing')")
     assert shown() < 10
-    page.get_by_label("Show").select_option("judges")
+    page.locator("select[name=only]").select_option("judges")
     page.wait_for_function("() => location.hash.includes('judges')")
     assert page.locator("article.task").count() > 0
     page.locator("body").press("j")
