@@ -39,9 +39,7 @@ def check(path: Path) -> tuple[Published, list[str]]:
             return _check_zip(path)
         record = _checked(_bounded(file, MAX_RECORD - 4, path, head), path)
     if record.evidence.tier == "videos provided":
-        raise RefusedError(
-            f"{path}: claims 'videos provided', and brings none: submit --videos makes an archive"
-        )
+        raise RefusedError(f"{path}: claims 'videos provided', and brings none: submit --videos makes an archive")
     return record, _verified(record, videos=0)
 
 
