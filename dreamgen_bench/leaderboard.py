@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Row", "caption", "csv", "markdown", "notes", "rows", "run", "tables", "terminal", "title"]
 
 
+NUMBERS = ("Rank", "Rescaled", "No video", "Coverage")
+"""Headings of columns that stand right-aligned."""
+
+
 # Tables
 
 
@@ -78,6 +82,8 @@ def caption(table: Sequence[Row], judgments: Sequence[JSON] | None = None) -> st
         words.append(f"{by_test if pairs else by_interval}. {_detectable(waiting, pairs)}")
     if "bench" in measured(table):
         words.append("Controls, ceilings and floors are not ranked. A missing video counts as 0.")
+    if ends := scale(table):
+        words.append(f"Rescaled: the best floor's Bench, {ends[0]:.2f}, is 0, the ceiling's, {ends[1]:.2f}, is 1.")
     return " ".join(word.strip() for word in words)
 
 
@@ -137,13 +143,34 @@ def _missing(row: Row) -> list[str]:
     return found
 
 
-def _texts(row: Row, table: Sequence[Row]) -> dict[str, str]:
+def texts(row: Row, table: Sequence[Row]) -> dict[str, str]:
     """The row's text under each heading."""
     columns = measured(table)
-    texts = {"Rank": place(row, table)} if "bench" in columns else {}
-    texts |= {"Model": line(row.model), "Group": line(row.kind)}
-    texts |= {heading: str(row.cell(column)) for column, heading in columns.items()}
-    return texts | ({"No video": lost(row), "Coverage": covered(row)} if "bench" in columns else {})
+    found = {"Rank": place(row, table)} if "bench" in columns else {}
+    found |= {"Model": line(row.model), "Group": line(row.kind)}
+    for column, heading in columns.items():
+        found[heading] = str(row.cell(column))
+        if column == "bench" and scale(table):
+            found["Rescaled"] = rescaled(row, table)
+    return found | ({"No video": lost(row), "Coverage": covered(row)} if "bench" in columns else {})
+
+
+def scale(table: Sequence[Row]) -> tuple[float, float] | None:
+    """The bench scores of the best floor and of the best ceiling; None where either is absent, or not below."""
+    ends = {
+        mark: [row.bench.mean for row in table if row.mark == mark and row.bench.mean is not None]
+        for mark in ("floor", "ceiling")
+    }
+    low, high = max(ends["floor"], default=math.inf), max(ends["ceiling"], default=-math.inf)
+    return (low, high) if low < high else None
+
+
+def rescaled(row: Row, table: Sequence[Row]) -> str:
+    """The bench score where the best floor is 0 and the ceiling 1."""
+    ends = scale(table)
+    if ends is None or row.bench.mean is None:
+        return ABSENT
+    return f"{(row.bench.mean - ends[0]) / (ends[1] - ends[0]) + 0.0:.2f}"
 
 
 def lost(row: Row) -> str:
@@ -166,16 +193,16 @@ def markdown(found: Sequence[Row], *, judgments: Sequence[JSON] | None = None) -
     """A heading, a table, its caption and its notes, for each table."""
     parts = []
     for table in tables(found):
-        texts = [_texts(row, table) for row in table]
-        ends = ["---:" if heading in ("Rank", "No video", "Coverage") else ":--" for heading in texts[0]]
-        cells = [[_escaped(text) for text in row.values()] for row in texts]
-        lines = "\n".join(f"| {' | '.join(row)} |" for row in [list(texts[0]), ends, *cells])
-        below = "\n".join(f"- {_escaped(note)}" for note in notes(table))
-        parts += [f"## {_escaped(title(table))}", lines, _escaped(caption(table, judgments)), below]
+        lines_of = [texts(row, table) for row in table]
+        ends = ["---:" if heading in NUMBERS else ":--" for heading in lines_of[0]]
+        cells = [[escaped(text) for text in row.values()] for row in lines_of]
+        lines = "\n".join(f"| {' | '.join(row)} |" for row in [list(lines_of[0]), ends, *cells])
+        below = "\n".join(f"- {escaped(note)}" for note in notes(table))
+        parts += [f"## {escaped(title(table))}", lines, escaped(caption(table, judgments)), below]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is: one line, no markup, no cell's end."""
     markup = r"[\\`*<>|~&$#]|(?<![^\W_])_|_(?![^\W_])|\[(?![\d–])|\](?=[(\[:])"
     return re.sub(markup, r"\\\g<0>", line(text))
@@ -208,11 +235,11 @@ def terminal(found: Sequence[Row], *, judgments: Sequence[JSON] | None = None) -
 
     parts: list[Table | Text] = []
     for table in tables(found):
-        texts = [_texts(row, table) for row in table]
+        lines_of = [texts(row, table) for row in table]
         grid = Table(title=Text(line(title(table))), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-        for heading in texts[0]:
+        for heading in lines_of[0]:
             grid.add_column(heading, justify="left" if heading in ("Model", "Group") else "right", overflow="fold")
-        for row, cells in zip(table, texts, strict=True):
+        for row, cells in zip(table, lines_of, strict=True):
             style = "" if row.ranked or "Rank" not in cells else "dim"
             grid.add_row(*(Text(text.replace(" [", "\n[")) for text in cells.values()), style=style)
         below = [caption(table, judgments), *(f"- {note}" for note in notes(table))]
@@ -246,11 +273,11 @@ def run(out: Path, *, suites: Sequence[Suite] = ()) -> JSON:
         plot=why or (out / FIGURES[1]).read_text("utf-8"),
         records={"run": settings, "scores": scores, "success": success, "correlation": correlation},
     )
-    texts = {"leaderboard.md": markdown(found, judgments=judgments), "leaderboard.csv": csv(found)}
-    for name, text in (texts | {"report/index.html": page}).items():
+    written = {"leaderboard.md": markdown(found, judgments=judgments), "leaderboard.csv": csv(found)}
+    for name, text in (written | {"report/index.html": page}).items():
         with whole_file(out / name) as file:
             file.write(text.encode())
-    files = [*texts, "report/index.html", *(() if why else FIGURES)]
+    files = [*written, "report/index.html", *(() if why else FIGURES)]
     return {"planned": 5, "done": len(files), "skipped": 0, "failed": {why: 2} if why else {}, "files": files}
 
 

@@ -117,7 +117,8 @@ def rows(
 ) -> list[Row]:
     """The rows of all tables, in the order to print them; the table over all suites first, where there are several.
 
-    `models` says of each world model its `group` and `adaptation` (and `mark`, if it is a ceiling or a floor). A
+    `models` says of each world model its `group` and `adaptation` (`mark`, if it is a ceiling or a floor; `unranked`,
+    if there is a reason from outside why it can't be ranked). A
     model is only averaged over suites if it has a value on each suite that another model has. A rank is shared by
     paired tests on `judgments`, or without them where 95 % intervals overlap with the group's leader. UserError:
     two rows for one cell, counts that do not add up.
@@ -200,7 +201,7 @@ def _row(model: str, suites: tuple[str, ...], cells: Cells, models: Mapping[str,
         adaptation=about.get("adaptation", ""),
         **found,
     )
-    return replace(row, unranked=_unranked(row))
+    return replace(row, unranked=_unranked(row) or about.get("unranked", ""))
 
 
 def _has_value(row: Row) -> bool:

@@ -1,11 +1,11 @@
-"""The command line: listing, the statistics of anybody's table, doctor, publishing."""
+"""The command line: listing, the statistics of anybody's table, doctor."""
 
 import json
 
 import pytest
 from typer.testing import CliRunner
 
-from dreamgen_bench import doctor, publish, registry
+from dreamgen_bench import doctor, registry
 from dreamgen_bench.cli import app
 from dreamgen_bench.types import Spec, UserError
 
@@ -83,35 +83,3 @@ def test_a_missing_library_names_the_extra():
     spec = Spec(name="x", revision="1", load="no_such_package.mod:load", license="MIT", needs="clip")
     with pytest.raises(UserError, match=r"pip install 'dreamgen-bench\[clip\]'"):
         registry.load(spec)
-
-
-def a_run(folder):
-    row = {"suite": "s", "rubric": "physics-alignment-v1", "judge": "j@1", "mean": 0.5, "ci95": [0.1, 0.9], "n": 2}
-    row |= {"planned": 2, "no_video": 0, "judge_error": 0, "unparsed": 0, "bounds": [0.5, 0.5], "model": "m/<b>"}
-    spec = {"name": "m/<b>", "id": "m/<b>@1", "group": "trained", "adaptation": "none", "revision": "1"}
-    run = {"suites": {"s": "d" * 64}, "models": {"m/<b>": spec}, "config": {"rubrics": ["r"], "seeds": 1}, "code": {}}
-    run |= {"versions": {}, "hardware": {}, "date": "2026-01-01"}
-    folder.mkdir()
-    for name, value in (("run", run), ("scores", [row]), ("success", [])):
-        (folder / f"{name}.json").write_text(json.dumps(value))
-    return folder
-
-
-def test_a_run_becomes_a_record_and_the_record_a_table(tmp_path):
-    """submit writes under records/, leaderboard makes the pages, --check sees a difference."""
-    board = tmp_path / "board"
-    written = publish.submit(a_run(tmp_path / "run"), to=board)
-    assert len(written) == 1 and written[0].is_relative_to(board / "records")
-    assert publish.regenerate(board, check=True) and publish.regenerate(board)
-    assert publish.regenerate(board, check=True) == []
-    (board / "README.md").write_text("by hand")
-    assert RUNNER.invoke(app, ["leaderboard", "--check", "--folder", str(board)]).exit_code == 2
-
-
-def test_a_record_whose_counts_do_not_add_up_is_refused(tmp_path):
-    """Nothing is counted that did not happen."""
-    board = tmp_path / "board"
-    (path,) = publish.submit(a_run(tmp_path / "run"), to=board)
-    path.write_text(path.read_text().replace('"planned": 2', '"planned": 3'))
-    with pytest.raises(UserError, match="do not add up"):
-        publish.records(board)

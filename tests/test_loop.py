@@ -124,7 +124,8 @@ def test_every_verb_has_an_example_in_its_help():
     from typer.testing import CliRunner
 
     runner = CliRunner()
-    verbs = "demo run generate judge label train evaluate score correlate list leaderboard submit doctor".split()
+    verbs = "submit withdraw confirm view annotate ".split()
+    verbs += "demo run generate judge label train evaluate score correlate list leaderboard doctor".split()
     for verb in verbs:
         done = runner.invoke(app, [verb, "--help"])
         assert done.exit_code == 0 and "Example" in done.output and f"dreamgen-bench {verb}" in done.output, verb

@@ -32,7 +32,7 @@ def clips(tmp_path):
 
 def scored(monkeypatch, path, out):
     monkeypatch.setattr(registry, "load", lambda spec, **kw: ScriptedJudge(lambda q: "1"))
-    return finished.run(path, out=out, judge_name="qwen-s")
+    return finished.score(path, out=out, judge_name="qwen-s")
 
 
 def test_broken_videos_are_recorded_with_the_reason_and_cost_no_other(clips, tmp_path, monkeypatch):
@@ -70,16 +70,16 @@ def test_scoring_again_changes_nothing(clips, tmp_path, monkeypatch):
 def test_a_broken_row_is_refused_with_file_line_and_key(tmp_path, row, says):
     """The user sees where to look."""
     with pytest.raises(UserError, match=says):
-        finished.run(write(tmp_path, [row]), out=tmp_path / "out", judge_name="qwen-s")
+        finished.score(write(tmp_path, [row]), out=tmp_path / "out", judge_name="qwen-s")
 
 
 def test_duplicates_and_an_empty_manifest_are_refused(tmp_path):
     """Two answers to one question, and no question at all."""
     row = {"id": "a", "instruction": "x", "video": "v.mp4"}
     with pytest.raises(UserError, match="clips.jsonl:2: id 'a' is used twice"):
-        finished.run(write(tmp_path, [row, row]), out=tmp_path / "out", judge_name="qwen-s")
+        finished.score(write(tmp_path, [row, row]), out=tmp_path / "out", judge_name="qwen-s")
     with pytest.raises(UserError, match="nothing to score"):
-        finished.run(write(tmp_path, []), out=tmp_path / "out", judge_name="qwen-s")
+        finished.score(write(tmp_path, []), out=tmp_path / "out", judge_name="qwen-s")
 
 
 def test_a_video_for_a_suite_must_have_its_length_and_size(clips, tmp_path, monkeypatch):

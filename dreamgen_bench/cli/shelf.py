@@ -1,10 +1,9 @@
-"""Verbs about what there is: plug-ins, published tables, this machine."""
+"""Verbs about what there is: plug-ins, this machine."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -36,35 +35,6 @@ def list_(
         out_console.print(f"{name}:", style="bold")
         for row in rows:
             out_console.print(f"  {escape(row['name']):28s} {escape(row['summary'])}")
-
-
-@app.command(name="leaderboard")
-@example("dreamgen-bench leaderboard --check")
-def leaderboard_(
-    folder: Annotated[Path, typer.Option(help="Where records/ lies.")] = Path("leaderboards"),
-    check: Annotated[bool, typer.Option("--check", help="Fail where a generated table differs.")] = False,
-) -> None:
-    """Regenerate the published tables from the published records."""
-    from .. import publish
-
-    changed = publish.regenerate(folder, check=check)
-    if check and changed:
-        names = ", ".join(changed)
-        raise UserError(f"not what the records give: {names}; run dreamgen-bench leaderboard and commit the result")
-    out_console.print("tables are what the records give" if not changed else f"written: {', '.join(changed)}")
-
-
-@app.command()
-@example("dreamgen-bench submit runs/mine --to leaderboards")
-def submit(
-    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    to: Annotated[Path, typer.Option(help="Where records/ lies.")] = Path("leaderboards"),
-) -> None:
-    """Make one record per (model, suite) of a finished run, for a pull request."""
-    from .. import publish
-
-    for path in publish.submit(run, to=to):
-        out_console.print(escape(str(path)))
 
 
 @app.command()

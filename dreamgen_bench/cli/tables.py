@@ -25,13 +25,15 @@ def score(
     from .. import finished, rubrics
 
     names = rubric or rubrics.DEFAULT
-    for row in finished.run(manifest, out=out, judge_name=judge, rubric_names=names):
+    for row in finished.score(manifest, out=out, judge_name=judge, rubric_names=names):
         interval = "" if row["ci95"] is None else f" [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}]"
         mean = "undefined" if row["mean"] is None else f"{row['mean']:.2f}"
         missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])
         text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}{interval}  n = {row['n']} of {row['planned']}"
         out_console.print(escape(text + (f" ({missing})" if missing else "")))
-    out_console.print(f"written to {escape(str(out))}: scores.json, judgments.jsonl, videos.jsonl")
+    written = finished.publish(manifest, out=out, judge_name=judge, rubric_names=names)
+    files = ", ".join(("scores.json", "judgments.jsonl", "videos.jsonl", "run.json", *written))
+    out_console.print(f"written to {escape(str(out))}: {files}")
 
 
 @app.command()

@@ -1,48 +1,23 @@
-"""The figures of a run; the only module that imports matplotlib. The same numbers give the same bytes."""
+"""The figure of score against policy success."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
-from .standings import agreement_text, line
+from ..standings import agreement_text, line
+from .style import GROUPS, HALO, INK, QUIET, figure_of, save, short
 
-INK, PAPER, QUIET = "#222222", "#ffffff", "#777777"
-"""Colors that the page replaces in the dark; nothing else in the figure has them."""
-GROUPS = {
-    "trained": {"label": "trained", "color": "#0072b2", "marker": "o", "face": "#0072b2"},
-    "controls": {"label": "control", "color": "#b8500a", "marker": "D", "face": PAPER},
-}
-"""Told apart by shape and fill as well as by color (Okabe & Ito's blue, and their vermilion made darker)."""
-HALO: dict[str, Any] = {"facecolor": PAPER, "alpha": 0.7, "edgecolor": "none", "pad": 0.4}
 FEWEST_FOR_BAND = 4
-LONGEST_NAME = 28
-STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "dreamgen-bench",
-    "text.parse_math": False,  # a name may hold dollar signs
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +43,7 @@ def score_vs_success(
     `references`, success rates of ceilings and floors that have no score, are horizontal lines.
     """
     points = list(_points(correlation["groups"]))
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in a script that we lack
-        figure = Figure(figsize=(7.2, 5.4), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
+    with figure_of(7.2, 5.4) as (figure, axes):
         _limits(axes, points, references or {})
         _band(axes, points)
         for name, style in GROUPS.items():
@@ -81,30 +52,7 @@ def score_vs_success(
         labels = [_reference(axes, name, value) for name, value in (references or {}).items()]
         figure.canvas.draw()
         _name(axes, points, labels)
-        figure.savefig(path_png, dpi=160, metadata={"Software": None})
-        blank: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(path_svg, metadata=blank, transparent=True)
-
-
-def loss_curve(rows: Sequence[tuple[int, float | None, float | None]], *, path: Path) -> None:
-    """Draw the loss of every step, its running mean, and now and then the loss on held-out clips."""
-    steps, losses = np.array([(step, loss) for step, loss, _ in rows if loss is not None], dtype=float).T
-    width = max(1, len(losses) // 25)
-    mean = np.convolve(losses, np.ones(width) / width, "valid")
-    held = [(step, value) for step, _, value in rows if value is not None]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 4.0), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        axes.plot(steps, losses, color=QUIET, linewidth=0.6, alpha=0.6, label="each step")
-        axes.plot(steps[width - 1 :], mean, color=GROUPS["trained"]["color"], label=f"mean of {width} steps")
-        if held:
-            axes.plot(*zip(*held, strict=True), color=GROUPS["controls"]["color"], marker="D", label="held-out clips")
-        axes.set_xlabel("Steps")
-        axes.set_ylabel("Squared error of the velocity")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-        figure.savefig(path, dpi=160, metadata={"Software": None})
+        save(figure, path_png=path_png, path_svg=path_svg)
 
 
 def _points(groups: Mapping[str, Any]) -> Iterator[Point]:
@@ -170,7 +118,7 @@ def _group(axes: Axes, points: Sequence[Point], style: Mapping[str, str]) -> Non
 
 def _reference(axes: Axes, name: str, value: float) -> Text:
     axes.axhline(value, color=INK, linewidth=0.9, linestyle=":", zorder=1)
-    text = f"{_short(name)} {value:.2f}"
+    text = f"{short(name)} {value:.2f}"
     place: dict[str, Any] = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     return axes.annotate(text, **place, xytext=(-3, 2), ha="right", va="bottom", fontsize=7.5, color=INK)
 
@@ -194,7 +142,7 @@ def _name(axes: Axes, points: Sequence[Point], labels: Sequence[Text]) -> None:
     centers = [axes.transData.transform(point.at) for point in points]
     taken += [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in centers]
     for point in sorted(points, key=lambda point: (point.at[1], point.at[0], point.model)):
-        text = axes.annotate(_short(point.model), point.at, (0, 0), textcoords="offset points", fontsize=8)
+        text = axes.annotate(short(point.model), point.at, (0, 0), textcoords="offset points", fontsize=8)
         text.set_bbox(HALO)
         _set_free(text, taken, axes)
         taken.append(text.get_window_extent(renderer))
@@ -222,8 +170,3 @@ def _move(text: Text, x: float, y: float) -> None:
 def _overlap(a: Bbox, b: Bbox) -> float:
     both = Bbox.intersection(a, b)
     return float(both.width * both.height) if both else 0.0
-
-
-def _short(name: str) -> str:
-    plain = line(name)
-    return plain if len(plain) <= LONGEST_NAME else plain[: LONGEST_NAME - 1] + "…"

@@ -1,0 +1,249 @@
+"""People's labels of videos: blind, shuffled for each rater, kept after each answer, and read by `validate-judge`.
+
+A clip is a video and a question. Its name on the page is drawn at random when the folder is made, and the video is
+encoded anew, so that neither name, file nor order says which model made it. Answers are lines that are only appended:
+a rater's last line about a clip counts, and no rater can touch another's.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .store import RecordFile, digest, read_json, whole_file, write_json
+from .types import Record, Rubric, Task, UserError, VideoRecord
+from .video import VideoError, encode, read
+
+ASSETS = ("annotate.html", "annotate.css", "annotate.js")
+COLUMNS = ("id", "video", "instruction", "rubric", "rater", "label", "model", "behavior", "look")
+NAME = re.compile(r"[\w .@-]{1,40}")
+
+
+class Answer(Record):
+    """One line of answers.jsonl: what a rater said of a clip; null where it was passed over."""
+
+    key: str
+    rater: str
+    clip: str
+    label: Literal[0, 1] | None
+
+
+class Rater(Record):
+    """One line of raters.jsonl: a name, and the secret that its owner's browser holds."""
+
+    key: str
+    secret: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A video and a question about it, with what only the label file says."""
+
+    id: str
+    file: str  # of the page's video
+    source: str  # of the label file's video
+    instruction: str
+    rubric: str
+    question: str
+    model: str
+    behavior: str
+    look: str
+
+    def shown(self) -> dict[str, str]:
+        """What a rater sees: nothing that names the model or the task."""
+        return {"id": self.id, "video": self.file, "instruction": self.instruction, "question": self.question}
+
+
+@dataclass(kw_only=True)
+class Session:
+    """A folder of labels being made: its clips, and the two files that grow."""
+
+    out: Path
+    clips: dict[str, Clip]
+    answers: RecordFile
+    raters: RecordFile
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def post(self, path: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """What the page asks: /join a rater, /next clip, keep an /answer."""
+        with self.lock:
+            rater = self._rater(sent.get("rater"), sent.get("secret"), joining=path == "/join")
+            if path == "/answer":
+                self._keep(rater.key, sent.get("clip"), sent.get("label"))
+            elif path not in ("/join", "/next"):
+                raise UserError(f"nothing answers at {path}")
+            return self._state(rater)
+
+    def _rater(self, name: Any, secret: Any, *, joining: bool) -> Rater:
+        if not isinstance(name, str) or not NAME.fullmatch(name.strip()):
+            raise UserError("a rater's name has 1 to 40 letters, digits, spaces, dots or dashes")
+        name = name.strip()
+        known: Rater | None = self.raters.read().get(name)
+        if known is None and joining:
+            known = Rater(key=name, secret=secrets.token_hex(4))
+            self._append(self.raters, known)
+        if known is None or (known.secret != secret and not (joining and secret is None and not self._used(name))):
+            raise UserError(f"{name!r} is taken: enter the code that was shown when it was first used, or another name")
+        return known
+
+    def _used(self, name: str) -> bool:
+        return any(answer.rater == name for answer in self.answers.read().values())
+
+    def _keep(self, rater: str, clip: Any, label: Any) -> None:
+        if clip not in self.clips:
+            raise UserError("that clip is not one of these")
+        if label not in (0, 1, None) or isinstance(label, bool | float):
+            raise UserError("a label is 0, 1 or null")
+        self._append(self.answers, Answer(key=digest(rater, clip), rater=rater, clip=str(clip), label=label))
+
+    @staticmethod
+    def _append(file: RecordFile, record: Record) -> None:
+        """Append, and wait for the disk: what a person said is not asked twice."""
+        file.append(record)
+        with file.path.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+    def _state(self, rater: Rater) -> dict[str, Any]:
+        said = {answer.clip: answer for answer in self.answers.read().values() if answer.rater == rater.key}
+        order = sorted(self.clips, key=lambda clip: digest("order", rater.key, clip))
+        # What was passed over comes again at the end, so that nothing waits behind a hard clip.
+        left = [clip for clip in order if clip not in said]
+        passed = [clip for clip in said if said[clip].label is None]
+        answered = [clip for clip in said if said[clip].label is not None]
+        upcoming = [*left, *passed]
+        state = {"rater": rater.key, "secret": rater.secret, "done": len(answered), "planned": len(order)}
+        return state | {
+            "clip": self.clips[upcoming[0]].shown() if upcoming else None,
+            "after": self.clips[upcoming[1]].file if len(upcoming) > 1 else None,
+            "before": [self.clips[clip].shown() | {"label": said[clip].label} for clip in answered[-1:]],
+        }
+
+
+def prepare(
+    videos: Sequence[VideoRecord],
+    tasks: Mapping[tuple[str, str], Task],
+    *,
+    run: Path,
+    rubrics: Sequence[Rubric],
+    out: Path,
+) -> Session:
+    """Make, or find again, the clips of these videos. UserError: the folder began with other videos or questions."""
+    path = out / "clips.json"
+    wanted = digest([video.key for video in videos], [rubric.digest for rubric in rubrics])
+    if path.exists():
+        kept = read_json(path)
+        if kept["of"] != wanted:
+            raise UserError(f"{out}: holds labels of other videos or questions; choose another --out")
+    else:
+        kept = {"of": wanted, "clips": _clips(videos, tasks, run=run, rubrics=rubrics, out=out)}
+        if not kept["clips"]:
+            raise UserError(f"{run}: holds no video to look at")
+        write_json(path, kept)
+    with as_file(files("dreamgen_bench") / "page") as folder:
+        (out / "page").mkdir(exist_ok=True)
+        for name in ASSETS:
+            shutil.copyfile(folder / name, out / "page" / name.replace("annotate.html", "index.html"))
+    clips = {clip["id"]: Clip(**clip) for clip in kept["clips"]}
+    answers, raters = RecordFile(out / "answers.jsonl", Answer), RecordFile(out / "raters.jsonl", Rater)
+    return Session(out=out, clips=clips, answers=answers, raters=raters)
+
+
+def _clips(
+    videos: Sequence[VideoRecord],
+    tasks: Mapping[tuple[str, str], Task],
+    *,
+    run: Path,
+    rubrics: Sequence[Rubric],
+    out: Path,
+) -> list[dict[str, str]]:
+    found = []
+    for video in videos:
+        task = tasks.get((video.suite, video.task))
+        if video.file is None or task is None:
+            continue
+        source = run / video.file
+        name = secrets.token_hex(8)
+        try:
+            web = encode(read(source), web=True)
+        except VideoError:
+            continue  # a judge can't see it either: it is a no_video there
+        with whole_file(out / "page" / "clips" / f"{name}.mp4") as file:
+            file.write(web)
+        kept = out / "videos" / f"{name}{source.suffix}"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, kept)
+        look = next((tag.removeprefix("look:") for tag in task.tags if tag.startswith("look:")), "")
+        about = {"model": video.model, "behavior": task.behavior, "look": str(task.state.get("look", look) or "")}
+        about |= {"file": f"clips/{name}.mp4", "source": f"videos/{kept.name}", "instruction": task.instruction}
+        for rubric in rubrics:
+            question = rubric.prompt.replace("{instruction}", task.instruction)
+            found.append(about | {"id": secrets.token_hex(8), "rubric": rubric.name, "question": question})
+    return found
+
+
+# What came of it
+
+
+def write_labels(session: Session) -> Path:
+    """labels.csv, as `validate-judge` reads it: one line a rater and clip, every answer that was given."""
+    path = session.out / "labels.csv"
+    text = io.StringIO()
+    lines = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    lines.writeheader()
+    for answer in sorted(session.answers.read().values(), key=lambda answer: (answer.clip, answer.rater)):
+        clip = session.clips.get(answer.clip)
+        if clip is None or answer.label is None:
+            continue
+        about = {name: getattr(clip, name) for name in ("instruction", "rubric", "model", "behavior", "look")}
+        # Two questions about one video are two lines of one clip, so the id is the video's.
+        row = about | {"id": Path(clip.source).stem, "video": clip.source}
+        lines.writerow(row | {"rater": answer.rater, "label": answer.label})
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
+    return path
+
+
+def agreement(session: Session) -> list[str]:
+    """How far raters agree, a line a question: shared clips, share of equal answers, Krippendorff's alpha."""
+    said: dict[str, dict[str, dict[str, int]]] = {}
+    for answer in session.answers.read().values():
+        clip = session.clips.get(answer.clip)
+        if clip is not None and answer.label is not None:
+            said.setdefault(clip.rubric, {}).setdefault(answer.rater, {})[answer.clip] = answer.label
+    return [f"{rubric}: {_agreed(by_rater)}" for rubric, by_rater in sorted(said.items())]
+
+
+def _agreed(by_rater: Mapping[str, Mapping[str, int]]) -> str:
+    raters = sorted(by_rater)
+    counts = ", ".join(f"{rater} {len(by_rater[rater])}" for rater in raters)
+    clips = sorted({clip for said in by_rater.values() for clip in said})
+    table = np.array([[by_rater[rater].get(clip, np.nan) for clip in clips] for rater in raters], dtype=np.float64)
+    shared = (~np.isnan(table)).sum(axis=0) > 1
+    if not shared.any():
+        return f"{counts} answers; no clip has two raters yet"
+    pairs = [
+        column[one] == column[other]
+        for column in table[:, shared].T
+        for one in range(len(raters))
+        for other in range(one)
+        if not np.isnan(column[[one, other]]).any()
+    ]
+    words = f"{counts} answers; {int(shared.sum())} clips of several raters, {np.mean(pairs):.0%} of pairs equal"
+    if len(np.unique(table[:, shared][~np.isnan(table[:, shared])])) < 2:
+        return f"{words}, alpha undefined: all answers are alike"
+    import krippendorff
+
+    alpha = krippendorff.alpha(table[:, shared], level_of_measurement="nominal")
+    return f"{words}, Krippendorff's alpha {alpha:.2f}"

@@ -1,0 +1,18 @@
+"""Figures of records; the only folder that imports matplotlib. Numbers in, a bitmap and a drawing out."""
+
+from .grids import agreement_matrix, behavior_map, rank_shares
+from .lines import loss_curve, ranks_by_judge, scaling
+from .style import GROUPS, PAPER
+from .success import score_vs_success
+
+__all__ = [
+    "GROUPS",
+    "PAPER",
+    "agreement_matrix",
+    "behavior_map",
+    "loss_curve",
+    "rank_shares",
+    "ranks_by_judge",
+    "scaling",
+    "score_vs_success",
+]

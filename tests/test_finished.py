@@ -1,0 +1,50 @@
+"""Finished videos that somebody brought: from a folder and a manifest to a row, a page, and what is lacking."""
+
+import json
+
+import pytest
+from finished_run import RUBRICS, clip
+
+from dreamgen_bench import finished, manifest, scores, site, submission
+from dreamgen_bench.types import Judgment, UserError
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Three clips of one model, as `dreamgen-bench score` leaves them."""
+    rows = [{"id": f"c{n}", "instruction": f"do <b>{n}</b>", "video": f"{n}.mp4", "model": "mine"} for n in range(3)]
+    for number in range(3):
+        (tmp_path / f"{number}.mp4").write_bytes(clip(80 * number))
+    (tmp_path / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out"
+    judged = []
+    for video in manifest.run(tmp_path / "clips.jsonl", out=out).videos:
+        about = {"video": video.key, "suite": video.suite, "task": video.task, "model": "mine"}
+        about |= {"seed": 0, "judge": "j@1"}
+        judged += [Judgment(key=video.key + r, rubric=r, status="ok", value=1.0, **about) for r in RUBRICS]
+    (out / "judgments.jsonl").write_text("".join(j.model_dump_json(by_alias=True) + "\n" for j in judged))
+    (out / "scores.json").write_text(json.dumps(scores.scores(judged, [])))
+    written = finished.publish(tmp_path / "clips.jsonl", out=out, judge_name="j", rubric_names=RUBRICS)
+    return out, written
+
+
+def test_a_manifest_ends_in_a_row_and_a_page(scored):
+    """The table has the model, and everything that is named was written."""
+    out, written = scored
+    assert "| mine | trained |" in (out / "leaderboard.md").read_text()
+    assert "report/index.html" in written and all((out / name).is_file() for name in written)
+
+
+def test_its_page_shows_the_instructions_of_the_manifest(scored):
+    """Clips of no published suite are shown with what their manifest says."""
+    out, _ = scored
+    site.of_run(out, out=out / "view")
+    data = (out / "view" / "data.js").read_text()
+    assert "do <b>0</b>" in data and len(list((out / "view" / "videos").glob("*.mp4"))) == 3
+
+
+def test_clips_of_no_suite_have_no_board(scored):
+    """The error says how to name the suite and the task."""
+    out, _ = scored
+    with pytest.raises(UserError, match='the "suite" and "task" that it answers'):
+        submission.run(out, to=out / "board")
