@@ -27,7 +27,6 @@ ALLOWED = {
     "corrected": LEAVES,
     "labels": LEAVES | {"registry", "suites"},
     "validation": LEAVES | {"agreement", "corrected", "judge", "labels", "reliability", "store"},
-    "plots": LEAVES | {"stats", "standings"},
     "record": LEAVES | {"scores"},
     "archive": LEAVES | {"record", "suites"},
     "serving": LEAVES,
