@@ -136,17 +136,16 @@ def test_a_sample_is_opened_by_its_address(opened, page_of_run):
 def test_the_gallery_filters(opened, page_of_run):
     """By behavior, by disagreement of judges, by failure, by model; keys go through the tasks."""
     page = opened(page_of_run.as_uri() + "#/gallery")
-    shown = lambda: int(re.match(r"\d+", page.locator(".filters [role=status]").inner_text())[0])  # noqa: E731
-    assert shown() == 10
+    told, articles = page.locator(".filters [role=status]"), page.locator("article.task")
+    playwright.expect(told).to_contain_text("10 tasks")
     page.locator("select[name=behavior]").select_option(index=1)
-    page.wait_for_function("() => document.querySelectorAll('article.task').length === 1")
+    playwright.expect(told).to_contain_text("1 task;", timeout=PATIENCE)
+    assert articles.count() == 1
     page.locator("select[name=behavior]").select_option("")
     page.locator("select[name=only]").select_option("missing")
-    page.wait_for_function("() => location.hash.includes('missing')")
-    assert shown() < 10
+    playwright.expect(told).not_to_contain_text("10 tasks", timeout=PATIENCE)
     page.locator("select[name=only]").select_option("judges")
-    page.wait_for_function("() => location.hash.includes('judges')")
-    assert page.locator("article.task").count() > 0
+    playwright.expect(articles).not_to_have_count(0, timeout=PATIENCE)
     page.locator("body").press("j")
     assert page.evaluate("document.activeElement.className") == "task"
 
