@@ -8,15 +8,19 @@ data=${1:-runs/sim-data} test=${2:-runs/judge-test} out=${3:-runs/qwen-s}
 python baselines/sim-data/collect.py web --out "$data"
 python baselines/sim-data/collect.py judge --out "$data"
 python baselines/sim-data/collect.py objects --out "$data"
+python baselines/sim-data/collect.py picks --out "$data"
 mkdir -p "$test"
 python - "$test" <<'PY'
 import sys
 from pathlib import Path
 sys.path.insert(0, "baselines/sim-data")
 from collect import write_shard
-for shard in range(80, 86):  # seeds that no training has seen
-    print(write_shard("judge", shard, Path(sys.argv[1])))
+for what, shards in (("judge", range(80, 86)), ("picks", range(20, 23))):  # seeds that no training has seen
+    for shard in shards:
+        print(write_shard(what, shard, Path(sys.argv[1])))
 PY
-for mode in train finish eval; do
-    python baselines/qwen-s/train.py $mode --data "$data" --test "$test" --out "$out" --minutes 118 --chosen both
-done
+step() { python "baselines/qwen-s/$1" "$2" --data "$data" --test "$test" --out "$out" --chosen both "${@:3}"; }
+step train.py train --minutes 139
+step focus.py focus --minutes 11 --lr 1e-3
+step train.py finish
+step train.py eval

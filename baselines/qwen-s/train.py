@@ -14,6 +14,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from dreamgen_bench import rubrics
 
 VALIDATION = ("judge-0003", "judge-0007")
 """Shards that are watched in training."""
-CALIBRATION = (*VALIDATION, "judge-0080", "judge-0081", "judge-0082")
+CALIBRATION = (*VALIDATION, "judge-0080", "judge-0081", "judge-0082", "picks-0020", "picks-0021")
 """Shards that the two thresholds are fitted on; nothing is learnt from them."""
 
 
@@ -243,7 +244,7 @@ def finish(args: Args) -> None:
     kept = torch.load(args.out / "state.pt", weights_only=True)
     net.load_state_dict({key[2:]: value for key, value in kept[args.chosen].items() if key.startswith("0.")})
     prompts = X.Prompts(tokenizer)
-    shards = [path for folder in (args.data, args.test) for path in sorted(folder.glob("judge-*.npz"))]
+    shards = [path for folder in (args.data, args.test) for path in sorted(folder.glob("*-*.npz"))]
     held = [clip for path in shards if path.stem in CALIBRATION for clip in C.read(path)]
     shifts = X.thresholds(net, held, prompts)
     missed = X.fold(net, shifts, held, prompts)
@@ -279,10 +280,9 @@ def tokenizer_() -> PreTrainedTokenizerFast:
     return M.tokenizer_of([*texts, "user assistant system you are a helpful assistant yes no video image"])
 
 
-def main() -> None:
+def main(modes: Mapping[str, Callable[[Args], None]], description: str | None) -> None:
     """Parse the command line and go."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    modes = {"train": train, "finish": finish, "eval": evaluate}
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", choices=modes)
     for f in dataclasses.fields(Args):
         kind = Path if isinstance(f.default, Path) else type(f.default)
@@ -295,4 +295,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main({"train": train, "finish": finish, "eval": evaluate}, __doc__)

@@ -12,7 +12,7 @@ SPECS = [
     *constant.SPECS,
     Spec(
         name="qwen-s",
-        revision="53fd6f370a62",
+        revision="c03e506ad0d4",
         load=_LOAD,
         license="Apache-2.0",
         args={"checkpoint": "package://dreamgen_bench/weights/qwen-s"},
