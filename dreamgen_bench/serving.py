@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,9 +48,15 @@ def files(folder: Path, *, port: int, post: Post | None = None) -> Iterator[str]
 
 
 def wait() -> None:
-    """Until the user says that it is enough."""
-    with suppress(KeyboardInterrupt):
-        threading.Event().wait()
+    """Until the user says that it is enough: Ctrl-C, or a plain kill.
+
+    The handlers are ours, since a shell's background jobs begin with Ctrl-C ignored and Python then leaves it so.
+    """
+    enough = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: enough.set())
+    while not enough.wait(0.5):  # a wait without an end would keep the handler from running
+        pass
 
 
 def _handler(folder: Path, post: Post | None) -> type[BaseHTTPRequestHandler]:

@@ -132,7 +132,7 @@ def annotate(
     from .. import annotate as labels
     from .. import rubrics, serving
 
-    chosen = [rubrics.load(name) for name in rubric or ("instruction-following-v1", "physics-alignment-v1")]
+    chosen = [rubrics.load(name) for name in rubric or rubrics.DEFAULT]
     run, videos, tasks = _to_annotate(source, models, limit, out)
     session = labels.prepare(videos, tasks, run=run, rubrics=chosen, out=out)
     with serving.files(out / "page", port=port, post=session.post) as address:
