@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: demo test fast check slow bench tables clean
+.PHONY: demo test fast check slow bench tables vendor clean
 
 demo: $(VENV)/installed
 	$(BIN)/dreamgen-bench demo --out $(OUT)
@@ -31,6 +31,12 @@ bench: $(VENV)/installed
 
 tables: $(VENV)/installed
 	$(BIN)/dreamgen-bench leaderboard
+
+# The page's one library, as it stands in git. Its version is named in index.html too, and a test holds both to the file.
+VENDORED := sortable-tablesort@4.1.7
+vendor:
+	cd $$(mktemp -d) && npm pack --silent $(VENDORED) && tar xzf *.tgz && cd package && \
+	  cp dist/sortable.min.js $(CURDIR)/dreamgen_bench/page/ && cp LICENSE $(CURDIR)/dreamgen_bench/page/sortable.LICENSE
 
 $(VENV)/installed: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -14,11 +14,11 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Answer(Record):
     key: str
     rater: str
     clip: str
-    label: Literal[0, 1] | None
+    label: int | float | None
 
 
 class Rater(Record):
@@ -48,9 +48,45 @@ class Rater(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One answer on offer: its words, the keys that give it, and the label that it is on the page."""
+
+    words: str
+    keys: tuple[str, ...]
+    label: float
+
+
+class Asked(Protocol):
+    """What a session asks about: a clip, or a pair of them."""
+
+    choices: ClassVar[tuple[Choice, ...]]
+
+    @property
+    def id(self) -> str:
+        """Its name, drawn at random."""
+
+    @property
+    def rubric(self) -> str:
+        """The question's name."""
+
+    def shown(self, rater: str) -> dict[str, Any]:
+        """What this rater sees: nothing that names a model or a task."""
+
+    def meant(self, rater: str, label: float) -> float:
+        """What a label on this rater's page means in the record, and the other way round."""
+
+    def videos(self) -> list[str]:
+        """The page's videos, to be loaded before they are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clip:
     """A video and a question about it, with what only the label file says."""
 
+    choices: ClassVar[tuple[Choice, ...]] = (
+        Choice(words="Yes", keys=("1", "y"), label=1),
+        Choice(words="No", keys=("0", "n"), label=0),
+    )
     id: str
     file: str  # of the page's video
     source: str  # of the label file's video
@@ -61,9 +97,17 @@ class Clip:
     behavior: str
     look: str
 
-    def shown(self) -> dict[str, str]:
-        """What a rater sees: nothing that names the model or the task."""
-        return {"id": self.id, "video": self.file, "instruction": self.instruction, "question": self.question}
+    def shown(self, rater: str) -> dict[str, Any]:
+        """The same for every rater."""
+        return {"id": self.id, "videos": [self.file], "question": self.question}
+
+    def meant(self, rater: str, label: float) -> float:
+        """What it is."""
+        return label
+
+    def videos(self) -> list[str]:
+        """The one."""
+        return [self.file]
 
 
 @dataclass(kw_only=True)
@@ -71,7 +115,7 @@ class Session:
     """A folder of labels being made: its clips, and the two files that grow."""
 
     out: Path
-    clips: dict[str, Clip]
+    clips: Mapping[str, Asked]
     answers: RecordFile
     raters: RecordFile
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -104,9 +148,11 @@ class Session:
     def _keep(self, rater: str, clip: Any, label: Any) -> None:
         if clip not in self.clips:
             raise UserError("that clip is not one of these")
-        if label not in (0, 1, None) or isinstance(label, bool | float):
-            raise UserError("a label is 0, 1 or null")
-        self._append(self.answers, Answer(key=digest(rater, clip), rater=rater, clip=str(clip), label=label))
+        offered = [choice.label for choice in self.clips[clip].choices]
+        if label is not None and (label not in offered or isinstance(label, bool)):
+            raise UserError(f"a label is {', '.join(f'{one:g}' for one in sorted(offered))} or null")
+        meant = None if label is None else self.clips[clip].meant(rater, label)
+        self._append(self.answers, Answer(key=digest(rater, clip), rater=rater, clip=str(clip), label=meant))
 
     @staticmethod
     def _append(file: RecordFile, record: Record) -> None:
@@ -124,10 +170,14 @@ class Session:
         answered = [clip for clip in said if said[clip].label is not None]
         upcoming = [*left, *passed]
         state = {"rater": rater.key, "secret": rater.secret, "done": len(answered), "planned": len(order)}
+        before = [self.clips[clip] for clip in answered[-1:]]
         return state | {
-            "clip": self.clips[upcoming[0]].shown() if upcoming else None,
-            "after": self.clips[upcoming[1]].file if len(upcoming) > 1 else None,
-            "before": [self.clips[clip].shown() | {"label": said[clip].label} for clip in answered[-1:]],
+            "choices": [asdict(choice) for choice in next(iter(self.clips.values())).choices],
+            "clip": self.clips[upcoming[0]].shown(rater.key) if upcoming else None,
+            "after": self.clips[upcoming[1]].videos() if len(upcoming) > 1 else [],
+            "before": [
+                one.shown(rater.key) | {"label": one.meant(rater.key, said[one.id].label or 0)} for one in before
+            ],
         }
 
 
@@ -140,22 +190,35 @@ def prepare(
     out: Path,
 ) -> Session:
     """Make, or find again, the clips of these videos. UserError: the folder began with other videos or questions."""
-    path = out / "clips.json"
     wanted = digest([video.key for video in videos], [rubric.digest for rubric in rubrics])
+    kept = remembered(out, wanted, lambda: _clips(videos, tasks, run=run, rubrics=rubrics, out=out))
+    return opened(out, {clip["id"]: Clip(**clip) for clip in kept})
+
+
+def remembered(out: Path, of: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What was drawn when the folder was made; `of` is the digest of what it was drawn from.
+
+    UserError: the folder began with something else, or there is nothing to look at.
+    """
+    path = out / "clips.json"
     if path.exists():
         kept = read_json(path)
-        if kept["of"] != wanted:
+        if kept["of"] != of:
             raise UserError(f"{out}: holds labels of other videos or questions; choose another --out")
-    else:
-        kept = {"of": wanted, "clips": _clips(videos, tasks, run=run, rubrics=rubrics, out=out)}
-        if not kept["clips"]:
-            raise UserError(f"{run}: holds no video to look at")
-        write_json(path, kept)
+        return list(kept["clips"])
+    made = make()
+    if not made:
+        raise UserError(f"{out}: there is no video to look at, or no two of one task where two are compared")
+    write_json(path, {"of": of, "clips": made})
+    return made
+
+
+def opened(out: Path, clips: Mapping[str, Asked]) -> Session:
+    """A session over these, with the answers that the folder has already; its page is written anew."""
     with as_file(files("dreamgen_bench") / "page") as folder:
         (out / "page").mkdir(exist_ok=True)
         for name in ASSETS:
             shutil.copyfile(folder / name, out / "page" / name.replace("annotate.html", "index.html"))
-    clips = {clip["id"]: Clip(**clip) for clip in kept["clips"]}
     answers, raters = RecordFile(out / "answers.jsonl", Answer), RecordFile(out / "raters.jsonl", Rater)
     return Session(out=out, clips=clips, answers=answers, raters=raters)
 
@@ -171,26 +234,38 @@ def _clips(
     found = []
     for video in videos:
         task = tasks.get((video.suite, video.task))
-        if video.file is None or task is None:
+        copies = copied(video, run=run, out=out) if task else None
+        if task is None or copies is None:
             continue
-        source = run / video.file
-        name = secrets.token_hex(8)
-        try:
-            web = encode(read(source), web=True)
-        except VideoError:
-            continue  # a judge can't see it either: it is a no_video there
-        with whole_file(out / "page" / "clips" / f"{name}.mp4") as file:
-            file.write(web)
-        kept = out / "videos" / f"{name}{source.suffix}"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, kept)
-        look = next((tag.removeprefix("look:") for tag in task.tags if tag.startswith("look:")), "")
-        about = {"model": video.model, "behavior": task.behavior, "look": str(task.state.get("look", look) or "")}
-        about |= {"file": f"clips/{name}.mp4", "source": f"videos/{kept.name}", "instruction": task.instruction}
+        about = copies | {"model": video.model, **described(task)}
         for rubric in rubrics:
             question = rubric.prompt.replace("{instruction}", task.instruction)
             found.append(about | {"id": secrets.token_hex(8), "rubric": rubric.name, "question": question})
     return found
+
+
+def copied(video: VideoRecord, *, run: Path, out: Path) -> dict[str, str] | None:
+    """A video for the page and for the label file, under a name that tells nothing; None where it can't be seen."""
+    if video.file is None:
+        return None
+    source, name = run / video.file, secrets.token_hex(8)
+    try:
+        web = encode(read(source), web=True)
+    except VideoError:
+        return None  # a judge can't see it either: it is a no_video there
+    with whole_file(out / "page" / "clips" / f"{name}.mp4") as file:
+        file.write(web)
+    kept = out / "videos" / f"{name}{source.suffix}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, kept)
+    return {"file": f"clips/{name}.mp4", "source": f"videos/{kept.name}"}
+
+
+def described(task: Task) -> dict[str, str]:
+    """What figures are split by, and what was asked for."""
+    look = next((tag.removeprefix("look:") for tag in task.tags if tag.startswith("look:")), "")
+    about = {"behavior": task.behavior, "look": str(task.state.get("look", look) or "")}
+    return about | {"instruction": task.instruction}
 
 
 # What came of it
@@ -204,7 +279,7 @@ def write_labels(session: Session) -> Path:
     lines.writeheader()
     for answer in sorted(session.answers.read().values(), key=lambda answer: (answer.clip, answer.rater)):
         clip = session.clips.get(answer.clip)
-        if clip is None or answer.label is None:
+        if not isinstance(clip, Clip) or answer.label is None:
             continue
         about = {name: getattr(clip, name) for name in ("instruction", "rubric", "model", "behavior", "look")}
         # Two questions about one video are two lines of one clip, so the id is the video's.
@@ -217,7 +292,7 @@ def write_labels(session: Session) -> Path:
 
 def agreement(session: Session) -> list[str]:
     """How far raters agree, a line a question: shared clips, share of equal answers, Krippendorff's alpha."""
-    said: dict[str, dict[str, dict[str, int]]] = {}
+    said: dict[str, dict[str, dict[str, float]]] = {}
     for answer in session.answers.read().values():
         clip = session.clips.get(answer.clip)
         if clip is not None and answer.label is not None:
@@ -225,7 +300,7 @@ def agreement(session: Session) -> list[str]:
     return [f"{rubric}: {_agreed(by_rater)}" for rubric, by_rater in sorted(said.items())]
 
 
-def _agreed(by_rater: Mapping[str, Mapping[str, int]]) -> str:
+def _agreed(by_rater: Mapping[str, Mapping[str, float]]) -> str:
     raters = sorted(by_rater)
     counts = ", ".join(f"{rater} {len(by_rater[rater])}" for rater in raters)
     clips = sorted({clip for said in by_rater.values() for clip in said})

@@ -81,6 +81,13 @@ def _row(row: Row, cells: dict[str, str], heads: Sequence[str], *, bold: bool) -
 
 def _interval(cell: str) -> str:
     mean, bracket, ends = cell.partition(" [")
-    if not bracket or not re.fullmatch(r"-?[\d.]+", mean):
+    if not re.fullmatch(r"-?[\d.]+", mean):
         return escaped(cell)
-    return rf"{escaped(mean)} {{\scriptsize[{escaped(ends.removesuffix(']'))}]}}"
+    if not bracket:
+        return _signed(mean)
+    return rf"{_signed(mean)} {{\scriptsize[{_signed(ends.removesuffix(']'))}]}}"
+
+
+def _signed(number: str) -> str:
+    """A number with a minus where text would have a hyphen."""
+    return number.replace("-", "$-$")

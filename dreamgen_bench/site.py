@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import correlate, figures, leaderboard, publish, submission, suites
@@ -25,7 +26,10 @@ from .types import Judgment, Task, UserError, VideoRecord
 from .video import VideoError, encode
 from .video import read as read_video
 
-ASSETS = ("index.html", "page.css", "kit.js", "table.js", "curve.js", "gallery.js", "app.js")
+ASSETS = (
+    "index.html", "page.css", "sortable.min.js", "sortable.LICENSE",
+    "kit.js", "table.js", "curve.js", "gallery.js", "app.js",
+)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -57,6 +61,31 @@ def found_in(runs: Iterable[Path]) -> dict[str, Path]:
             if video.sha256 and path.resolve().is_relative_to(folder.resolve()) and path.is_file():
                 found[video.sha256] = path
     return found
+
+
+def regenerate(records: Sequence[Published], *, out: Path, check: bool = False) -> list[str]:
+    """Write the page of the published records, without videos; with `check`, only say which files would change.
+
+    A figure's bitmap is not compared, since compression may differ between machines; its drawing is.
+    """
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / "page"
+        if publish.boards(records):
+            run(records, out=made, videos={})
+        wanted = {path.relative_to(made).as_posix(): path for path in made.rglob("*") if path.is_file()}
+        there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        changed = [name for name, path in wanted.items() if not _same(path, out / name)]
+        stale = there - wanted.keys()
+        for name in [] if check else stale:
+            (out / name).unlink()
+        for name in [] if check or not changed else wanted:
+            _write(out / name, wanted[name].read_bytes())
+    return [str(out / name) for name in sorted({*changed, *stale})]
+
+
+def _same(wanted: Path, there: Path) -> bool:
+    bitmap = wanted.suffix == ".png" and wanted.parent.name == "figures"
+    return there.is_file() and (bitmap or wanted.read_bytes() == there.read_bytes())
 
 
 def of_run(folder: Path, *, out: Path) -> str:

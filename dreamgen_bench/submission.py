@@ -288,7 +288,8 @@ def _whole(finished: Finished, name: str, suite: str, said: JSON) -> JSON:
     facts["candidates"] = 1 if reference or model["group"] == "control" else said.get("candidates")
     machine = settings.get("hardware") or {}
     made_here = bool(settings.get("phases"))  # finished videos came from some other machine
-    known = ", ".join(f"{key} {value}" for key, value in machine.items()) if made_here else ""
+    words = {"cores": "{} cores", "memory_gib": "{} GiB"}
+    known = ", ".join(words.get(key, "{}").format(value) for key, value in machine.items()) if made_here else ""
     facts["hardware"] = said.get("hardware") or known
     measured = round(timed, 4) if timed or made_here or reference else None
     facts["seconds_per_video"] = said.get("seconds_per_video", measured)

@@ -32,6 +32,7 @@ ALLOWED = {
     "archive": LEAVES | {"record", "suites"},
     "serving": LEAVES,
     "annotate": LEAVES | {"store", "video"},
+    "preferences": LEAVES | {"annotate", "stats", "store"},
     **{stage: LEAVES | {"suites", "store", "video"} for stage in STAGES},
 }
 

@@ -7,10 +7,13 @@ from typing import Annotated, Any, Optional
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from ..types import UserError
 from .frame import app, error_console, example, out_console
 
+SHOWN = 8
+"""Files that are named where many were written: a page has a frame for each task."""
 Folder = Annotated[Path, typer.Option(help="Where records/ lies.")]
 Set = Annotated[
     Optional[list[str]], typer.Option("--set", help="KEY=VALUE that a record needs and the run lacks; repeatable.")
@@ -21,21 +24,20 @@ Set = Annotated[
 @example("dreamgen-bench leaderboard --html site --videos runs/demo")
 def leaderboard_(
     folder: Folder = Path("leaderboards"),
-    check: Annotated[bool, typer.Option("--check", help="Fail where a generated table differs.")] = False,
-    html: Annotated[Optional[Path], typer.Option(help="Write the page, its figures and its videos here too.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Fail where a table, a figure or the page differs.")] = False,
+    html: Annotated[Optional[Path], typer.Option(help="Write the page with its videos here too.")] = None,
     videos: Annotated[Optional[list[Path]], typer.Option(help="Run folder that holds videos; repeatable.")] = None,
 ) -> None:
-    """Regenerate the published tables (Markdown, CSV, LaTeX) from the published records, and the page."""
-    from .. import publish
+    """Regenerate what is published from the records: tables (Markdown, CSV, LaTeX), figures and the page."""
+    from .. import publish, site
 
     changed = publish.regenerate(folder, check=check)
+    changed += site.regenerate(publish.load(folder), out=folder / "page", check=check)
+    named = ", ".join(changed[:SHOWN]) + (f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else "")
     if check and changed:
-        names = ", ".join(changed)
-        raise UserError(f"not what the records give: {names}; run dreamgen-bench leaderboard and commit the result")
-    out_console.print("tables are what the records give" if not changed else f"written: {', '.join(changed)}")
+        raise UserError(f"not what the records give: {named}; run dreamgen-bench leaderboard and commit the result")
+    out_console.print(escape(f"written: {named}") if changed else "all is what the records give")
     if html is not None:
-        from .. import site
-
         told = site.run(publish.load(folder), out=html, videos=site.found_in(videos or []))
         out_console.print(escape(f"page: {(html / 'index.html').resolve()} ({told})"))
 
@@ -126,22 +128,49 @@ def annotate(
     models: Annotated[str, typer.Option(help="Of these world models only, separated by commas.")] = "",
     limit: Annotated[Optional[int], typer.Option(help="At most so many tasks of each suite, spread evenly.")] = None,
     rubric: Annotated[Optional[list[str]], typer.Option(help="Question by name; by default IF and PA.")] = None,
+    pairwise: Annotated[
+        bool, typer.Option("--pairwise", help="Which of two videos of a task looks more real, in place of PA.")
+    ] = False,
     port: Annotated[int, typer.Option(help="On this machine only; 0 takes a free one.")] = 8001,
 ) -> None:
     """Ask people the judge's questions, blind, on a page of this machine; ends with labels.csv for validate-judge."""
     from .. import annotate as labels
-    from .. import rubrics, serving
+    from .. import preferences, rubrics, serving
 
+    if pairwise and rubric:
+        raise UserError("--pairwise asks a question of its own: leave --rubric out")
     chosen = [rubrics.load(name) for name in rubric or rubrics.DEFAULT]
     run, videos, tasks = _to_annotate(source, models, limit, out)
-    session = labels.prepare(videos, tasks, run=run, rubrics=chosen, out=out)
+    if pairwise:
+        session = preferences.prepare(videos, tasks, run=run, out=out)
+    else:
+        session = labels.prepare(videos, tasks, run=run, rubrics=chosen, out=out)
     with serving.files(out / "page", port=port, post=session.post) as address:
-        words = f"{address}  {len(session.clips)} clips; raters choose a name each; Ctrl-C ends and writes the labels"
+        words = f"{address}  {len(session.clips)} questions; raters choose a name each; Ctrl-C ends and writes it all"
         error_console.print(words)
         serving.wait()
     for told in labels.agreement(session):
         out_console.print(escape(told))
-    out_console.print(escape(f"labels: {labels.write_labels(session)}"))
+    if not pairwise:
+        out_console.print(escape(f"labels: {labels.write_labels(session)}"))
+        return
+    out_console.print(escape(f"preferences: {preferences.write(session)}"))
+    if any(answer.label is not None for answer in session.answers.read().values()):
+        out_console.print(_strengths(out / "preferences.csv"))
+
+
+def _strengths(path: Path) -> Table:
+    from ..preferences import standings
+    from ..stats import bracketed
+
+    table = Table(title="Bradley-Terry strengths in logits, 0 the mean of the models", title_justify="left")
+    for heading in ("model", "pairs", "share won", "strength"):
+        table.add_column(heading)
+    for row in standings(path):
+        share = f"{row.share:.2f}{bracketed(row.share_ci95)}"
+        strength = f"{row.strength:+.2f}{bracketed(row.strength_ci95)}"
+        table.add_row(*map(escape, (row.model, str(row.pairs), share, strength)))
+    return table
 
 
 def _to_annotate(source: list[str], models: str, limit: int | None, out: Path) -> tuple[Path, list[Any], Any]:

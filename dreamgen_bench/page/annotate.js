@@ -1,5 +1,5 @@
 "use strict";
-// One clip at a time by keyboard. An answer counts when the server has said that it is on its disk.
+// One question at a time by keyboard. An answer counts when the server has said that it is on its disk.
 
 const at = (id) => document.getElementById(id);
 const KEPT = "dreamgen-bench-rater";
@@ -28,13 +28,29 @@ function present(clip) {
   at("work").hidden = !clip;
   at("end").hidden = Boolean(clip);
   at("back").disabled = !state.before.length || Boolean(revised);
-  if (!clip) { at("video").pause(); return; }
+  if (!clip) { at("videos").replaceChildren(); return; }
   document.body.dataset.clip = clip.id;
-  at("video").src = clip.video;
   at("question").textContent = clip.question;
-  at("video").play().catch(() => {});
-  if (state.after) { const next = document.createElement("video"); next.preload = "auto"; next.src = state.after; }
+  at("videos").replaceChildren(...clip.videos.map((source) => {
+    const video = document.createElement("video");
+    Object.assign(video, { src: source, muted: true, playsInline: true, onended: again });
+    return video;
+  }));
+  at("choices").replaceChildren(...state.choices.map((choice) => {
+    const button = document.createElement("button"), key = document.createElement("kbd");
+    key.textContent = choice.keys[0];
+    button.append(key, ` ${choice.words}`);
+    button.onclick = () => answer(choice.label);
+    return button;
+  }));
+  replay();
+  for (const source of state.after) { const next = document.createElement("video"); next.preload = "auto"; next.src = source; }
 }
+
+const shown = () => [...document.querySelectorAll("#videos video")];
+function replay() { for (const video of shown()) { video.currentTime = 0; video.play().catch(() => {}); } }
+// Two videos begin together each time, whatever their lengths.
+function again() { if (shown().every((video) => video.ended)) replay(); }
 
 async function tell(path, more) {
   if (busy) return;
@@ -56,23 +72,25 @@ const answer = (label) => { if (!at("work").hidden) tell("/answer", { clip: (rev
 function undo() {
   if (!state || !state.before.length || revised) return;
   revised = state.before[0];
-  at("told").textContent = `Your answer was ${revised.label ? "yes" : "no"}; answer again.`;
+  const said = state.choices.find((choice) => choice.label === revised.label);
+  at("told").textContent = `Your answer was “${said.words}”; answer again.`;
   present(revised);
 }
-function replay() { at("video").currentTime = 0; at("video").play().catch(() => {}); }
 
 at("join").addEventListener("submit", (event) => {
   event.preventDefault();
   me = { rater: at("name").value, ...(at("code").value ? { secret: at("code").value } : {}) };
   tell("/join", {}).then(() => at("name").blur());
 });
-const KEYS = { 1: () => answer(1), y: () => answer(1), 0: () => answer(0), n: () => answer(0), s: () => answer(null), u: undo, " ": replay };
+const KEYS = { s: () => answer(null), u: undo, " ": replay };
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.tagName === "INPUT") return;
-  if (state && KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
+  if (!state) return;
+  const choice = state.choices.find((choice) => choice.keys.includes(event.key));
+  if (!choice && !KEYS[event.key]) return;
+  event.preventDefault();
+  if (choice) answer(choice.label); else KEYS[event.key]();
 });
-at("yes").addEventListener("click", () => answer(1));
-at("no").addEventListener("click", () => answer(0));
 at("skip").addEventListener("click", () => answer(null));
 at("replay").addEventListener("click", replay);
 at("back").addEventListener("click", undo);
