@@ -7,6 +7,7 @@ A row is {"id", "instruction", "video"}, paths relative to the manifest, and may
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def run(path: Path, *, out: Path) -> Imported:
     for row in rows:
         task = _task(row, path)
         tasks[task.suite, task.id] = task
-        video = _record(row, task, path.parent, out)
+        video = _record(row, task, there, base=path.parent, out=out)
         if there.get(video.key) != video:
             records.append(video)
         videos.append(video)
@@ -103,7 +104,7 @@ def _task(row: dict[str, Any], path: Path) -> Task:
     raise UserError(f"{row['where']}: suite {suite.name!r} has no task {row['task']!r}")
 
 
-def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoRecord:
+def _record(row: dict[str, Any], task: Task, there: Mapping[str, VideoRecord], *, base: Path, out: Path) -> VideoRecord:
     fields: dict[str, Any] = {
         "suite": task.suite,
         "suite_digest": suites.load(task.suite).digest if "suite" in row else "",
@@ -114,11 +115,15 @@ def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoReco
     }
     try:
         source = beside(base, row["video"])
-        sha256, suffix = _checked(source, task)
+        sha256 = sha256_of(source)
+        key = digest(fields, sha256)
+        known: VideoRecord | None = there.get(key)
+        if known and known.file and (out / known.file).is_file():
+            return known  # decoded and found sound by an earlier call: it is not decoded again
+        suffix = _checked(source, task)
     except VideoError as error:
         reason = f"{row['where']}: {error}"
         return VideoRecord(key=digest(fields, row["video"]), status="no_video", reason=reason, **fields)
-    key = digest(fields, sha256)
     file = Path("videos") / f"{key}{suffix}"
     if not (out / file).exists():
         with whole_file(out / file) as target, source.open("rb") as stream:
@@ -126,8 +131,8 @@ def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoReco
     return VideoRecord(key=key, status="ok", file=file.as_posix(), sha256=sha256, **fields)
 
 
-def _checked(source: Path, task: Task) -> tuple[str, str]:
-    """The sha256 and suffix of a video that can be scored. Raises VideoError with the reason where it can't."""
+def _checked(source: Path, task: Task) -> str:
+    """The suffix of a video that can be scored. Raises VideoError with the reason where it can't."""
     video = read(source)
     if task.num_frames and len(video.frames) != task.num_frames:
         raise VideoError(f"{source}: {len(video.frames)} frames, where the task asks for {task.num_frames}")
@@ -136,5 +141,5 @@ def _checked(source: Path, task: Task) -> tuple[str, str]:
             if picture.size != (video.frames.shape[2], video.frames.shape[1]):
                 size = f"{video.frames.shape[2]}x{video.frames.shape[1]}"
                 raise VideoError(f"{source}: {size}, where the first frame is {picture.size[0]}x{picture.size[1]}")
-    suffix = source.suffix.lower() if source.suffix.lower() in (".mp4", ".webm", ".mkv", ".avi", ".mov") else ".mp4"
-    return sha256_of(source), suffix
+    suffix = source.suffix.lower()
+    return suffix if suffix in (".mp4", ".webm", ".mkv", ".avi", ".mov") else ".mp4"

@@ -306,11 +306,11 @@ def _frame(site: _Site, task: Task) -> str | None:
 
 
 def _video(site: _Site, key: str, sha256: str | None, reason: str | None) -> tuple[str | None, str | None]:
-    """The path of a video that browsers play, or why there is none."""
+    """The path of a video that browsers play, or why there is none; neither where it was made but is not here."""
     if sha256 is None:
         return None, reason or "no reason recorded"
     if sha256 not in site.videos:
-        return None, "made, but not brought along"
+        return None, None
     name = f"videos/{key}.mp4"
     if not (site.out / name).exists():
         try:

@@ -202,7 +202,9 @@ def test_published_records_give_the_page_too(opened, tmp_path):
     records = publish.load(tmp_path / "board")
     site.run(records, out=tmp_path / "bare", videos={})
     page = opened((tmp_path / "bare" / "index.html").as_uri() + "#/gallery")
-    assert "not brought along" in page.locator("article.task").first.inner_text()
+    assert "The videos are not on this page" in page.locator("main").inner_text()
+    lost = sum(video.sha256 is None for record in records for video in record.samples.videos)
+    assert page.locator("article.task .no-video").count() == lost
     site.run(records, out=tmp_path / "full", videos=site.found_in([run]))
     page = opened((tmp_path / "full" / "index.html").as_uri() + "#/gallery")
     assert page.locator("article.task video").count() == 9

@@ -8,12 +8,29 @@ from finished_run import finished_run
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
-from dreamgen_bench import figures, publish, submission
+from dreamgen_bench import figures, plots, publish, submission
 from dreamgen_bench.plots import GROUPS, lines
 
 SUITE = "metaworld-seen-v1"
-# Linear RGB of what somebody without the middle cones sees (Machado, Oliveira and Fernandes 2009, severity 1).
-DEUTERANOPE = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
+# Machado, Oliveira & Fernandes 2009, severity 1: protanope, deuteranope, tritanope, on linear RGB.
+BLIND = np.array(
+    [
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ]
+)
+
+
+def linear(color):
+    """A color's linear RGB."""
+    value = np.array(to_rgb(color))
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def seen(kind, color):
+    """A color's linear RGB as such an eye sees it, 0-1."""
+    return np.clip(kind @ linear(color), 0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +77,34 @@ def test_every_figure_is_drawn_twice_and_named(boards, tmp_path):
     assert figures.draw_judges(boards[:1], out=tmp_path) == []
 
 
-def seen(color):
-    """A color as a deuteranope sees it, 0-1."""
-    return np.clip(DEUTERANOPE @ np.array(to_rgb(color)), 0, 1)
-
-
 def grey(color):
     return float(np.dot(to_rgb(color), (0.299, 0.587, 0.114)))
 
 
 def test_figures_can_be_read_without_color():
-    """The grid's colors only darken; the two groups differ for a deuteranope and by shape; lines by marker too."""
+    """The grid's colors only darken; the two groups differ for every eye, and by shape; lines by marker too."""
     darkness = [grey(colormaps["Blues"](value)) for value in np.linspace(0, 1, 20)]
     assert all(one > other for one, other in itertools.pairwise(darkness))
     trained, controls = GROUPS["trained"], GROUPS["controls"]
-    assert np.abs(seen(trained["color"]) - seen(controls["color"])).max() > 0.3
+    for kind in BLIND:
+        assert np.abs(seen(kind, trained["color"]) - seen(kind, controls["color"])).max() > 0.2
     looks = list(itertools.islice(lines._looks(), 12))
     assert len({(look["marker"], str(look["linestyle"]), look["color"]) for look in looks}) == 12
+
+
+def test_every_color_blindness_and_grey_leave_the_lines_apart():
+    """Two of the first twelve lines differ by marker or dashes; each is dark enough on paper for all eyes."""
+    for one, other in itertools.combinations(itertools.islice(lines._looks(), 12), 2):
+        assert (one["marker"], str(one["linestyle"])) != (other["marker"], str(other["linestyle"]))
+    for color in lines.COLORS:
+        assert grey(color) < 0.45 and max(seen(kind, color) @ (0.21, 0.72, 0.07) for kind in BLIND) < 0.2
+
+
+def test_sizes_are_words_and_ties_keep_their_names(tmp_path):
+    """No formula stands under a logarithmic axis; two models of one place are drawn apart."""
+    into = {"path_png": tmp_path / "a.png", "path_svg": tmp_path / "a.svg"}
+    plots.scaling({"f": [(4.3e6, 0.1, None), (2e9, 0.5, (0.4, 0.6)), (1.4e10, 0.7, None)]}, x="n", y="s", **into)
+    words = into["path_svg"].read_text()
+    assert all(f"<!-- {size} -->" in words for size in ("4.3 M", "2 B", "14 B")) and "mathdefault" not in words
+    shown = lines._beside({"a": [1.5, 1], "b": [1.5, 2]}, ["a", "b"])
+    assert shown == {"a": [1.3, 1], "b": [1.7, 2]}

@@ -4,9 +4,12 @@ import json
 
 import pytest
 from finished_run import RUBRICS, clip
+from typer.testing import CliRunner
 
 from dreamgen_bench import finished, manifest, rubrics, scores, site, submission
+from dreamgen_bench.cli import app
 from dreamgen_bench.types import Judgment, UserError
+from dreamgen_bench.video import read
 
 
 @pytest.fixture
@@ -65,3 +68,18 @@ def test_a_rubric_of_ones_own_is_recorded_by_its_digest(tmp_path):
         digests.append(record.instrument.rubrics["mine"])
         assert digests[-1] == rubrics.load(str(asked)).digest
     assert digests[0] != digests[1]
+
+
+def test_a_newcomers_folder_becomes_a_row_by_one_command(tmp_path, monkeypatch):
+    """Videos and a manifest in; a table with the row and a page out. Each video is decoded once to be taken in."""
+    rows = [{"id": f"c{n}", "instruction": "open the drawer", "video": f"{n}.mp4"} for n in range(5)]
+    for number in range(5):
+        (tmp_path / f"{number}.mp4").write_bytes(clip(50 * number))
+    (tmp_path / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    decoded = []
+    monkeypatch.setattr(manifest, "read", lambda path: decoded.append(path) or read(path))
+    command = ["score", "--manifest", str(tmp_path / "clips.jsonl"), "--judge", "always-yes"]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0 and "n = 5 of 5" in done.output
+    assert "| folder | trained | 1.00 [" in (tmp_path / "out" / "leaderboard.md").read_text()
+    assert (tmp_path / "out" / "report" / "index.html").is_file() and len(decoded) == 5

@@ -2,13 +2,15 @@
 // Samples first: for each task the first frame, the instruction, and every model's video beside what was said of it.
 
 const PER_PAGE = 8;
+const BROUGHT = data.samples.some((row) => row.f);
+const lost = (row) => row.f === null && row.w !== null;
 const KINDS = [
   ["all", "All tasks", () => true],
   ["judges", "Judges disagree", (row) => rubrics(row).some((said) => new Set(said.map((s) => s[3])).size > 1)],
   ["replay", "IF and replay disagree", (row) => row.r !== undefined && row.r !== null
     && row.j.some((s) => heading(data.names.rubrics[s[1]]) === "IF" && s[3] !== null && (s[3] >= 0.5) !== row.r)],
-  ["failed", "Something failed", (row) => row.f === null || row.r === false || row.j.some((s) => s[3] !== null && s[3] < 0.5)],
-  ["missing", "No video or no answer", (row) => row.f === null || row.j.some((s) => s[3] === null)],
+  ["failed", "Something failed", (row) => lost(row) || row.r === false || row.j.some((s) => s[3] !== null && s[3] < 0.5)],
+  ["missing", "No video or no answer", (row) => lost(row) || row.j.some((s) => s[3] === null)],
 ];
 
 function rubrics(row) {
@@ -43,7 +45,8 @@ function card(row, task) {
   const link = about ? h("a", { href: address("model", about.board, name) }, bdi(name)) : bdi(name);
   const picture = row.f
     ? h("video", { "data-src": row.f, muted: true, playsinline: true, preload: "none", tabindex: "0", "aria-label": `Video by ${name}` })
-    : h("p", { class: "no-video" }, `no video: ${row.w}`);
+    : lost(row) ? h("p", { class: "no-video" }, `no video: ${row.w}`)
+    : BROUGHT ? h("p", { class: "no-video" }, "made, but not brought along") : null;
   if (row.f) { picture.muted = true; nearby.observe(picture); }
   const lines = [];
   for (const said of row.j) {
@@ -163,7 +166,9 @@ function gallery(query) {
   const unique = (key) => [...new Set(data.tasks.map((task) => task[key]))].filter(Boolean).sort().map((value) => [value, value]);
   const turn = (to, words) => h("button", { type: "button", disabled: to < 1 || to > pages, onclick: () => go({ page: String(to) }) }, words);
   const pager = () => h("p", { class: "pager" }, turn(page - 1, "← Earlier"), ` ${page} of ${pages} `, turn(page + 1, "Later →"));
-  return h("section", null, h("h1", null, "Gallery"),
+  const absent = BROUGHT ? null : h("p", { class: "quiet" }, "The videos are not on this page: only what was said of them. "
+    + "dreamgen-bench leaderboard --html OUT --videos RUN makes it with the videos of a run folder.");
+  return h("section", null, h("h1", null, "Gallery"), absent,
     h("div", { class: "filters" }, choice("suite", "Suite", [["", "all"], ...unique("suite")]),
       choice("behavior", "Behavior", [["", "all"], ...unique("behavior")]),
       choice("only", "Show", KINDS.map(([name, words]) => [name === "all" ? "" : name, words])),

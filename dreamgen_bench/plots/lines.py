@@ -33,11 +33,41 @@ def scaling(
                 if ends:
                     axes.plot([size, size], ends, color=look["color"], linewidth=0.9, alpha=0.65)
         axes.set_xscale("log")
+        # Matplotlib's own labels of such an axis are formulas, and we draw none: a name may hold dollar signs.
+        sizes = _apart(sorted({point[0] for family in points.values() for point in family}))
+        axes.set_xticks(sizes, [size_words(size) for size in sizes])
+        axes.set_xticks([], minor=True)
         axes.set(xlabel=x, ylabel=y, ylim=(-0.02, 1.02))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color=QUIET, alpha=0.18, linewidth=0.6)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         save(figure, path_png=path_png, path_svg=path_svg)
+
+
+def size_words(count: float) -> str:
+    """4.3 M, 14 B."""
+    unit, divisor = next((u, d) for u, d in ((" B", 1e9), (" M", 1e6), (" k", 1e3), ("", 1)) if count >= d or d == 1)
+    return f"{count / divisor:.3g}{unit}"
+
+
+def _apart(sizes: Sequence[float]) -> list[float]:
+    """Those whose labels do not touch on a logarithmic axis; the least is always among them."""
+    kept, room = [sizes[0]], np.log(sizes[-1] / sizes[0]) / 12
+    for size in sizes[1:]:
+        if np.log(size / kept[-1]) >= room:
+            kept.append(size)
+    return kept
+
+
+def _beside(places: Mapping[str, Sequence[float]], order: Sequence[str]) -> dict[str, list[float]]:
+    """Places where models that share one stand beside each other, so that each keeps its line and its name."""
+    moved = {name: list(places[name]) for name in order}
+    for judge in range(len(places[order[0]])):
+        for place in {places[name][judge] for name in order}:
+            sharing = [name for name in order if places[name][judge] == place]
+            for at, name in enumerate(sharing):
+                moved[name][judge] = place + 0.4 * (at - (len(sharing) - 1) / 2)
+    return moved
 
 
 def ranks_by_judge(
@@ -46,11 +76,12 @@ def ranks_by_judge(
     """The place of each model under each judge; lines that cross are models that the judges order otherwise."""
     with figure_of(3.0 + 1.5 * len(judges), 1.6 + 0.3 * len(places)) as (figure, axes):
         order = sorted(places, key=lambda name: (places[name][-1], name))
+        shown = _beside(places, order)
         for name, look in zip(order, _looks(), strict=False):
-            axes.plot(range(len(judges)), places[name], **look)
+            axes.plot(range(len(judges)), shown[name], **look)
             axes.annotate(
                 short(name),
-                (len(judges) - 1, places[name][-1]),
+                (len(judges) - 1, shown[name][-1]),
                 (6, 0),
                 textcoords="offset points",
                 va="center",
