@@ -1,4 +1,4 @@
-"""A table for a paper, with its caption. It needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}."""
+"""A table for a paper, with its caption. It needs \\usepackage{booktabs,graphicx} and \\usepackage[T1]{fontenc}."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ _SPECIAL = {
     '"': r"\textquotedbl{}",
     "[": "{[}",  # after the end of a row it would begin a length
 } | {character: f"\\{character}" for character in "&%$#_{}"}
+WIDE = 8
+"""Columns from which on a table with intervals is wider than a page, and is shrunk to it."""
 _NOT_IN_T1 = "ĦħĸĿŀŉŦŧſ"
 """Letters of Latin Extended-A that the encoding lacks: pdflatex would stop there."""
 _LIGATURE = re.compile(r"([-'`,!?])(?=[-'`,])")
@@ -50,7 +52,7 @@ def _character(character: str) -> str:
 def tabular(
     table: Sequence[Row], *, judgments: Sequence[JSON] | None = None, label: str = "tab:dreamgen", about: str = ""
 ) -> str:
-    """One table. The best Bench among ranked rows is bold; groups are set apart by a thin rule."""
+    """One table, as wide as the text at most. The best Bench of ranked rows is bold; a thin rule parts the groups."""
     rows = [(row, texts(row, table)) for row in table]
     heads = [heading for heading in rows[0][1] if heading != "Group"]
     ends = "".join("r" if heading in NUMBERS else "l" for heading in heads)
@@ -61,11 +63,14 @@ def tabular(
     body = "\n\\midrule\n".join(parts)
     words = " ".join([f"{about or title(table)}.", caption(table, judgments), *(f"{note}." for note in notes(table))])
     head = " & ".join(rf"\textbf{{{escaped(heading)}}}" for heading in heads)
+    rules = ("\\toprule", f"{head} \\\\", "\\midrule", body, "\\bottomrule")
+    drawn = "\n".join([f"\\begin{{tabular}}{{@{{}}{ends}@{{}}}}", *rules, "\\end{tabular}"])
+    if len(heads) >= WIDE:
+        drawn = f"\\resizebox{{\\textwidth}}{{!}}{{%\n{drawn}%\n}}"
+    place = re.sub(r"[^A-Za-z0-9:-]", "", label)
     return (
-        "\\begin{table*}\n\\centering\n\\small\n"
-        f"\\begin{{tabular}}{{@{{}}{ends}@{{}}}}\n\\toprule\n{head} \\\\\n\\midrule\n{body}\n\\bottomrule\n"
-        f"\\end{{tabular}}\n\\caption{{{escaped(words)}}}\n\\label{{{re.sub(r'[^A-Za-z0-9:-]', '', label)}}}\n"
-        "\\end{table*}\n"
+        f"\\begin{{table*}}\n\\centering\n\\small\n\\setlength{{\\tabcolsep}}{{3pt}}\n{drawn}\n"
+        f"\\caption{{{escaped(words)}}}\n\\label{{{place}}}\n\\end{{table*}}\n"
     )
 
 

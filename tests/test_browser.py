@@ -258,7 +258,7 @@ def annotating(tmp_path):
     run = finished_run(tmp_path / "run", suite="metaworld-seen-v1", tasks=4, models=("good", "poor"))
     started = []
 
-    def start():
+    def start(*more):
         command = [
             sys.executable,
             "-m",
@@ -269,6 +269,7 @@ def annotating(tmp_path):
             str(tmp_path / "labels"),
             "--port",
             "0",
+            *more,
         ]
         environment = os.environ | {"PYTHONPATH": str(Path(site.__file__).parents[1])}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
@@ -327,6 +328,33 @@ def test_ten_answers_by_keyboard_with_a_kill_in_the_middle(browser, annotating):
     assert len(lines) == 11 and lines[0].startswith("id,video,instruction,rubric,rater,label")
     assert sum(",anna,1," in line for line in lines) == 6
     context.close()
+
+
+def test_pairs_are_shown_side_by_side_and_answered_by_keyboard(browser, annotating, tmp_path):
+    """Two videos, in step, one question; left, right, alike; then strengths are printed and the choices written."""
+    start, out = annotating
+    process, address = start("--pairwise")
+    page = browser.new_page(viewport={"width": 900, "height": 700})
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    page.keyboard.type("anna")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#work:not([hidden])")
+    page.wait_for_function("() => [...document.querySelectorAll('#videos video')].every((v) => v.currentTime > 0)")
+    boxes = [video.bounding_box() for video in page.locator("#videos video").all()]
+    assert len(boxes) == 2 and boxes[0]["y"] == boxes[1]["y"] and boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    page.screenshot(path=str(tmp_path / "pair.png"))
+    for number, key in enumerate(("1", "ArrowRight", "0")):
+        _press(page, out, key, number + 1)
+    page.keyboard.press("u")
+    page.wait_for_function("() => document.getElementById('told').textContent.includes('Both alike')")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert "Bradley-Terry" in printed and "good" in printed and "preferences:" in printed
+    assert len((out / "preferences.csv").read_text().splitlines()) == 4
 
 
 def _press(page, out, key, count):
