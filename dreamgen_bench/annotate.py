@@ -14,11 +14,11 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from .store import RecordFile, digest, read_json, whole_file, write_json
 from .types import Record, Rubric, Task, UserError, VideoRecord
 from .video import VideoError, encode, read
 
+A = TypeVar("A")
 ASSETS = ("annotate.html", "annotate.css", "annotate.js")
 COLUMNS = ("id", "video", "instruction", "rubric", "rater", "label", "model", "behavior", "look")
 NAME = re.compile(r"[\w .@-]{1,40}")
@@ -273,18 +274,29 @@ def described(task: Task) -> dict[str, str]:
 
 def write_labels(session: Session) -> Path:
     """labels.csv, as `validate-judge` reads it: one line a rater and clip, every answer that was given."""
-    path = session.out / "labels.csv"
-    text = io.StringIO()
-    lines = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    lines.writeheader()
-    for answer in sorted(session.answers.read().values(), key=lambda answer: (answer.clip, answer.rater)):
-        clip = session.clips.get(answer.clip)
-        if not isinstance(clip, Clip) or answer.label is None:
-            continue
+    rows = []
+    for clip, answer in given(session, Clip):
         about = {name: getattr(clip, name) for name in ("instruction", "rubric", "model", "behavior", "look")}
         # Two questions about one video are two lines of one clip, so the id is the video's.
         row = about | {"id": Path(clip.source).stem, "video": clip.source}
-        lines.writerow(row | {"rater": answer.rater, "label": answer.label})
+        rows.append(row | {"rater": answer.rater, "label": answer.label})
+    return write_csv(session.out / "labels.csv", COLUMNS, rows)
+
+
+def given(session: Session, kind: type[A]) -> Iterator[tuple[A, Answer]]:
+    """Every answer that is a label, with what it is about, in an order that no rater has had."""
+    for answer in sorted(session.answers.read().values(), key=lambda answer: (answer.clip, answer.rater)):
+        asked = session.clips.get(answer.clip)
+        if isinstance(asked, kind) and answer.label is not None:
+            yield asked, answer
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
+    """A table with a header, complete or not at all."""
+    text = io.StringIO()
+    lines = csv.DictWriter(text, columns, lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(rows)
     with whole_file(path) as file:
         file.write(text.getvalue().encode())
     return path

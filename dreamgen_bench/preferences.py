@@ -7,7 +7,6 @@ ring whose order is drawn anew for each task: every model is seen equally often,
 from __future__ import annotations
 
 import csv
-import io
 import random
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .annotate import Choice, Session, copied, described, opened, remembered
+from .annotate import Choice, Session, copied, described, given, opened, remembered, write_csv
 from .stats import mean_interval
-from .store import digest, whole_file
+from .store import digest
 from .types import Task, UserError, VideoRecord
 
 RUBRIC = "physics-preference-v1"
@@ -111,20 +110,12 @@ def _pairs(
 
 def write(session: Session) -> Path:
     """preferences.csv: a line a rater and pair; `preferred` is 1 for the first, 0 for the second, 0.5 for neither."""
-    text = io.StringIO()
-    lines = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    lines.writeheader()
-    for answer in sorted(session.answers.read().values(), key=lambda answer: (answer.clip, answer.rater)):
-        pair = session.clips.get(answer.clip)
-        if not isinstance(pair, Pair) or answer.label is None:
-            continue
+    rows = []
+    for pair, answer in given(session, Pair):
         about = {name: value for name, value in asdict(pair).items() if name in COLUMNS}
         about |= {"pair": pair.id, "first_video": pair.sources[0], "second_video": pair.sources[1], "rubric": RUBRIC}
-        lines.writerow(about | {"rater": answer.rater, "preferred": f"{answer.label:g}"})
-    path = session.out / "preferences.csv"
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
-    return path
+        rows.append(about | {"rater": answer.rater, "preferred": f"{answer.label:g}"})
+    return write_csv(session.out / "preferences.csv", COLUMNS, rows)
 
 
 @dataclass(frozen=True, kw_only=True)

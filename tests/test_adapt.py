@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_adaptations import KINDS, dreamed, folder_of, learnt, moving, recipe, small_cards, task_of
+from small_adaptations import KINDS, dreamed, folder_of, learnt, moving, recipe, task_of
 
 from dreamgen_bench import registry
 from dreamgen_bench.adapt import clips, objectives, run, session, training
@@ -20,17 +20,6 @@ from dreamgen_bench.testing import check_world_model
 from dreamgen_bench.types import Task
 from dreamgen_bench.world_models import diffusers_i2v
 from dreamgen_bench.world_models.card import Card
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return small_cards(tmp_path_factory.mktemp("cards"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Three clips."""
-    return folder_of(tmp_path_factory.mktemp("data") / "clips")
 
 
 class SeenError(Exception):

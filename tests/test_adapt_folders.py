@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_adaptations import folder_of, learnt, moving, recipe, small_cards
+from small_adaptations import folder_of, learnt, moving, recipe
 from typer.testing import CliRunner
 
 from dreamgen_bench import loop, registry
@@ -18,17 +18,6 @@ from dreamgen_bench.video import VideoError, encode
 from dreamgen_bench.world_models.card import Card
 
 RUNNER = CliRunner()
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return small_cards(tmp_path_factory.mktemp("cards"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Three clips."""
-    return folder_of(tmp_path_factory.mktemp("data") / "clips")
 
 
 def test_windows_are_at_the_models_rate_and_length(tiny):

@@ -5,26 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from numbered import NAMES, numbers
 from scipy import stats as scipy_stats
 
 from dreamgen_bench import agreement as agreement_module
 from dreamgen_bench import stats
-
-NAMES = [f"model-{i:02d}" for i in range(60)]
-
-
-def tasks(n, seeds=1):
-    """Names of n tasks, each for `seeds` rows."""
-    return [f"task-{i}" for i in range(n) for _ in range(seeds)]
-
-
-def numbers(thing):
-    """Every number inside a JSON-like thing."""
-    if isinstance(thing, dict):
-        return [n for item in thing.values() for n in numbers(item)]
-    if isinstance(thing, list | tuple):
-        return [n for item in thing for n in numbers(item)]
-    return [thing] if isinstance(thing, float) else []
 
 
 def test_the_order_of_models_does_not_matter():

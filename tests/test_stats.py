@@ -7,6 +7,7 @@ import published
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numbered import NAMES, numbers, tasks
 from scipy import stats as scipy_stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -15,21 +16,6 @@ from dreamgen_bench import stats
 AXES = st.integers(3, 12).flatmap(
     lambda n: st.tuples(*(st.lists(st.integers(0, 6).map(float), min_size=n, max_size=n) for _ in range(2)))
 )
-NAMES = [f"model-{i:02d}" for i in range(60)]
-
-
-def tasks(n, seeds=1):
-    """Names of n tasks, each for `seeds` rows."""
-    return [f"task-{i}" for i in range(n) for _ in range(seeds)]
-
-
-def numbers(thing):
-    """Every number inside a JSON-like thing."""
-    if isinstance(thing, dict):
-        return [n for item in thing.values() for n in numbers(item)]
-    if isinstance(thing, list | tuple):
-        return [n for item in thing for n in numbers(item)]
-    return [thing] if isinstance(thing, float) else []
 
 
 # Means and bounds
