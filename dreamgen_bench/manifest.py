@@ -1,7 +1,7 @@
 """Finished videos from anywhere: a manifest of JSON lines -> tasks and video records.
 
-A row is {"id", "instruction", "video"}, paths relative to the manifest, and may name its "model", "seed", and the
-"suite" and "task" that it answers. File names carry no meaning.
+A row is {"id", "instruction", "video"}, paths relative to the manifest, and may name its "model", "seed", the "suite"
+and "task" that it answers, and the camera "views" that stand side by side in its frames. File names carry no meaning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .store import RecordFile, digest, whole_file
 from .types import Task, UserError, VideoRecord
 from .video import VideoError, read
 
-_KEYS = {"id", "instruction", "video", "model", "seed", "suite", "task"}
+_KEYS = {"id", "instruction", "video", "model", "seed", "suite", "task", "views"}
 _REQUIRED = ("id", "instruction", "video")
 MAX_BYTES = 512 * 2**20
 
@@ -91,6 +91,11 @@ def _row(line: str, where: str) -> dict[str, Any]:
     for key, kind in (("model", str), ("suite", str), ("task", str), ("seed", int)):
         if key in row and (not isinstance(row[key], kind) or isinstance(row[key], bool)):
             raise ManifestError(f"{where}: key {key!r}: must be {kind.__name__}, is {row[key]!r}")
+    views = row.get("views", [])
+    if not isinstance(views, list) or not all(isinstance(view, str) and view.strip() for view in views):
+        raise ManifestError(f"{where}: key 'views': must be a list of names from left to right, is {views!r}")
+    if views and "suite" in row:
+        raise ManifestError(f"{where}: key 'views': a suite's videos show one view")
     if ("suite" in row) != ("task" in row):
         raise ManifestError(f"{where}: 'suite' and 'task' come together or not at all")
     return row
@@ -105,6 +110,7 @@ def _task(row: dict[str, Any], path: Path) -> Task:
             first_frame=Path(),
             num_frames=0,
             fps=0.0,
+            views=tuple(row.get("views", ())),
         )
     suite = suites.load(row["suite"])
     for task in suite.tasks:
@@ -132,7 +138,7 @@ def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoReco
     except VideoError as error:
         reason = f"{row['where']}: {error}"
         return VideoRecord(key=digest(fields, row["video"]), status="no_video", reason=reason, **fields)
-    key = digest(fields, sha256)
+    key = digest(fields, sha256, *row.get("views", ()))
     file = Path("videos") / f"{key}{suffix}"
     if not (out / file).exists():
         with whole_file(out / file) as target, source.open("rb") as stream:
