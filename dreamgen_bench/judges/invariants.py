@@ -42,7 +42,7 @@ def measured(frames: np.ndarray, shown: np.ndarray, hand: np.ndarray) -> np.ndar
         **_surroundings(pixels, shown),
         **_objects(pixels, shown),
         **_arm(shown),
-        **_time(pixels, shown),
+        **_time(pixels),
         "hand_sunk": max(0.0, 0.05 - float(np.sort(hand[:, 2])[:3].mean())),
         "haste": float(np.linalg.norm(np.diff(hand, 2, axis=0), axis=1).max(initial=0.0)),
         "softness": _softness(frames),
@@ -112,17 +112,17 @@ def _arm(shown: np.ndarray) -> dict[str, float]:
     }
 
 
-def _time(pixels: np.ndarray, shown: np.ndarray) -> dict[str, float]:
+def _time(pixels: np.ndarray) -> dict[str, float]:
     """Time runs on, and one way: no standstill before a jump, no picture that was there before something else was."""
-    stirred = np.array([_apart(a, b) for a, b in zip(pixels[1:], pixels[:-1], strict=True)])
+    small = pixels[:, ::2, ::2].reshape(len(pixels), -1)
+    apart = np.stack([np.abs(small - one).mean(1) for one in small])  # [T, T]
+    stirred = np.diagonal(apart, 1)
     moving = np.flatnonzero(stirred > 0.5)
-    last = int(moving[-1]) if len(moving) else 0
+    typical = float(np.median(stirred[moving])) if len(moving) else 1.0
     run, longest, leap = 0, 0, 0.0
-    typical = float(np.median(stirred[stirred > 0.5])) if len(moving) else 1.0
-    for moved in stirred[: last + 1]:
+    for moved in stirred[: int(moving[-1]) + 1 if len(moving) else 0]:
         if moved > 0.3:
-            if run >= 1:
-                leap = max(leap, float(moved) / (typical + 1))
+            leap = max(leap, float(moved) / (typical + 1)) if run else leap
             run = 0
         else:
             run += 1
@@ -130,21 +130,16 @@ def _time(pixels: np.ndarray, shown: np.ndarray) -> dict[str, float]:
     again, fro = 0.0, 0.0
     for t in range(2, len(pixels)):
         for s in range(t - 1):
-            between = max(_apart(pixels[r], pixels[t]) for r in range(s + 1, t))
-            same = _apart(pixels[s], pixels[t])
+            between = float(apart[s + 1 : t, t].max())
             if between > 1:
-                again = max(again, between / (same + 0.3))
-                fro = max(fro, between - 2 * same)
+                again = max(again, between / (float(apart[s, t]) + 0.3))
+                fro = max(fro, between - 2 * float(apart[s, t]))
     return {
         "standstill": float(longest),
-        "jump_after_standstill": leap if longest else 0.0,
+        "jump_after_standstill": leap,
         "seen_again": again,
         "to_and_fro": max(0.0, fro),
     }
-
-
-def _apart(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).mean())
 
 
 def _softness(frames: np.ndarray) -> float:

@@ -42,45 +42,51 @@ GOALS = (
 
 
 def network(behaviors: int) -> Any:
-    """The untrained network, `Sight`."""
+    """The untrained network, `Sight`: small enough to be trained in a minute of one core."""
     import torch
     from torch import nn
-
-    def block(inner: int, outer: int, stride: int = 1) -> Any:
-        return nn.Sequential(nn.Conv2d(inner, outer, 3, stride, 1), nn.GroupNorm(4, outer), nn.SiLU())
+    from torch.nn.functional import avg_pool2d, one_hot
 
     class Sight(nn.Module):
-        """Frames float [N, 6, 64, 64] (this one and the first, 0-1) and behaviors int64 [N]."""
+        """Frames float [N, 6, 32, 32] (this one and the first, 0-1) and behaviors int64 [N]."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.one, self.two, self.three = block(6, 24, 2), block(24, 48, 2), block(48, 64, 2)
-            self.mid = block(64, 64)
-            self.join2 = nn.Sequential(nn.Conv2d(112, 32, 1), block(32, 32))
-            self.join1 = nn.Sequential(nn.Conv2d(56, 16, 1), block(16, 16))
-            self.paint = nn.Conv2d(16, 12, 1)
-            self.flat = nn.Sequential(nn.Flatten(), nn.Linear(4096, 112), nn.SiLU())
-            self.asked = nn.Embedding(behaviors, 24)
-            self.state = nn.Sequential(nn.Linear(136, 128), nn.SiLU(), nn.Linear(128, 10))
+            inner = [nn.Conv2d(20, 40, 1), nn.SiLU(), nn.Conv2d(40, 40, 1), nn.SiLU()]
+            self.paint = nn.Sequential(*inner, nn.Conv2d(40, 3, 1))
+            self.state = nn.Sequential(nn.Linear(960 + behaviors, 128), nn.SiLU(), nn.Linear(128, 10))
+
+        def around(self, x: torch.Tensor) -> torch.Tensor:
+            """What a place and its surroundings look like, and looked like at first, and where it is; 20 channels."""
+            now, first = x[:, :3], x[:, 3:]
+            stir = (now - first).abs().mean(1, keepdim=True)
+            boxes = [avg_pool2d(torch.cat([now, stir], 1), n, 1, n // 2, count_include_pad=False) for n in (3, 7)]
+            line = torch.linspace(-1, 1, x.shape[-1])
+            where = torch.stack(torch.meshgrid(line, line, indexing="ij")).expand(len(x), 2, *x.shape[2:])
+            return torch.cat([now, first, now - first, stir, *boxes, where], 1)
 
         def forward(self, x: torch.Tensor, behavior: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            """Logits [N, 3, 64, 64], and hand, opening, object and goal [N, 10]."""
-            one = self.one(x)
-            two = self.two(one)
-            mid = self.mid(self.three(two))
-            up = nn.functional.interpolate
-            joined = self.join2(torch.cat([up(mid, scale_factor=2), two], 1))
-            joined = self.join1(torch.cat([up(joined, scale_factor=2), one], 1))
-            painted = nn.functional.pixel_shuffle(self.paint(joined), 2)
-            return painted, self.state(torch.cat([self.flat(mid), self.asked(behavior)], 1))
+            """Logits [N, 3, 32, 32], and hand, opening, object and goal [N, 10]."""
+            painted = self.paint(self.around(x))
+            return painted, self.places(x, painted, behavior)
+
+        def places(self, x: torch.Tensor, painted: torch.Tensor, behavior: torch.Tensor) -> torch.Tensor:
+            """The states [N, 10] from what was painted, coarsely, and the first frame's colors, more so."""
+            shares = avg_pool2d(painted.softmax(1)[:, 1:], 2).flatten(1)  # [N, 512]
+            stir = avg_pool2d((x[:, :3] - x[:, 3:]).abs().mean(1, keepdim=True), 2).flatten(1)  # [N, 256]
+            colors = avg_pool2d(x[:, 3:], 4).flatten(1)  # [N, 192]
+            known = one_hot(behavior, behaviors).to(x.dtype)
+            out: torch.Tensor = self.state(torch.cat([shares, stir, colors, known], 1))
+            return out
 
     return Sight()
 
 
 def pairs(frames: np.ndarray) -> np.ndarray:
-    """uint8 [T, 64, 64, 3] -> float32 [T, 6, 64, 64]: each frame with the first."""
-    both = np.concatenate([frames, np.broadcast_to(frames[:1], frames.shape)], -1)
-    return np.ascontiguousarray(both.transpose(0, 3, 1, 2), np.float32) / 255
+    """uint8 [T, 64, 64, 3] -> float32 [T, 6, 32, 32], 0-1: each frame with the first, at half the size."""
+    small = frames.reshape(len(frames), SIDE // 2, 2, SIDE // 2, 2, 3).mean((2, 4), dtype=np.float32) / 255
+    both = np.concatenate([small, np.broadcast_to(small[:1], small.shape)], -1)
+    return np.ascontiguousarray(both.transpose(0, 3, 1, 2))
 
 
 def approached(states: np.ndarray) -> np.ndarray:
@@ -151,21 +157,25 @@ class StateJudge:
         frames = sized(question.frames)
         if question.instruction:
             row = self.behavior(question.instruction)
-            evidence = self.instruction.evidence(approached(self.seen(frames, row)[1]), row)
+            evidence = self.instruction.evidence(approached(self.seen(frames, row)[1][0]), row)
         else:
-            shown, states = self.seen(frames, 0)
+            shown, [states] = self.seen(frames, 0)
             evidence = self.physics.evidence(measured(frames, shown, states[:, :3]))
         chances = -math.log1p(math.exp(-evidence)), -math.log1p(math.exp(evidence))
         said = question.options[0 if evidence > 0 else 1]
         return Reply(text=said, logprobs=dict(zip(question.options, chances, strict=True)))
 
-    def seen(self, frames: np.ndarray, behavior: int) -> tuple[np.ndarray, np.ndarray]:
-        """What each pixel shows, int [T, 64, 64], and the states [T, 10]."""
+    def seen(self, frames: np.ndarray, *behaviors: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        """What each pixel shows, int [T, 64, 64], and for each of the behaviors the states [T, 10]."""
         import torch
 
+        x = torch.from_numpy(pairs(frames))
         with torch.inference_mode():
-            painted, states = self.net(torch.from_numpy(pairs(frames)), torch.full((len(frames),), behavior))
-        return painted.argmax(1).numpy(), states.numpy().astype(float)
+            painted = self.net.paint(self.net.around(x))
+            states = [
+                self.net.places(x, painted, torch.full((len(x),), row)).numpy().astype(float) for row in behaviors
+            ]
+        return painted.argmax(1).numpy().repeat(2, 1).repeat(2, 2), states
 
     def behavior(self, instruction: str) -> int:
         """The behavior whose wording shares most words with the instruction. Raises ValueError where none does."""
