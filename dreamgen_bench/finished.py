@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import judge, leaderboard, manifest, registry, rubrics, scores, suites
+from . import anchors, judge, leaderboard, manifest, registry, rubrics, scores, suites
 from .provenance import commit, hardware, versions
 from .store import RecordFile, read_json, write_json
 from .types import VideoRecord
@@ -20,7 +20,8 @@ def score(
     spec = registry.find("judges", judge_name)
     chosen = [rubrics.load(name) for name in rubric_names]
     imported = manifest.run(clips, out=out)
-    judge.run(imported.videos, imported.tasks, spec, lambda: registry.load(spec), rubrics=chosen, out=out)
+    load = anchors.watched(spec, lambda: registry.load(spec), rubrics=chosen, out=out)
+    judge.run(imported.videos, imported.tasks, spec, load, rubrics=chosen, out=out)
     table = scores.scores(judge.answers(imported.videos, spec, rubrics=chosen, out=out), [])
     write_json(out / "scores.json", table)
     return table

@@ -65,11 +65,12 @@ def run(
         ready: list[tuple[VideoRecord, Rubric, list[Question]]] = []
         for video, left in missing[start : start + BATCH]:
             frames, reason = _frames(video, out)
-            for rubric in left:
-                if frames is None:
+            if frames is None:
+                for rubric in left:
                     _note(records, summary, _judgment(video, spec, rubric, status="no_video", value=0.0, reply=reason))
-                else:
-                    ready.append((video, rubric, questions(frames, tasks[video.suite, video.task], rubric)))
+                continue
+            asked_of = questions(frames, tasks[video.suite, video.task], left)
+            ready += [(video, rubric, asked) for rubric, asked in zip(left, asked_of, strict=True)]
         if ready:
             model = model or load()
             for place, replies, seconds in _ask(model, [asked for _, _, asked in ready]):
@@ -78,29 +79,49 @@ def run(
     return summary
 
 
-def questions(video: Video, task: Task, rubric: Rubric) -> list[Question]:
-    """What a rubric asks about a video: its one question, or one for each check of a checklist."""
-    whole = question(video, task, rubric)
-    if not rubric.checks:
-        return [whole]
-    return [replace(whole, prompt=whole.prompt.replace("{check}", check)) for check in rubric.checks.values()]
+def questions(video: Video, task: Task, rubrics: Sequence[Rubric]) -> list[list[Question]]:
+    """What each rubric asks about a video: its one question, or one for each check of a checklist.
+
+    Rubrics that show the same frames share one array, so that a judge can tell, and look at them once.
+    """
+    pictures: dict[tuple[int, float, int | None], np.ndarray] = {}
+    asked = []
+    for rubric in rubrics:
+        sampling = rubric.num_frames, rubric.scale, rubric.max_side
+        whole = question(video, task, rubric, frames=pictures.get(sampling))
+        pictures[sampling] = whole.frames
+        checks = rubric.checks.values()
+        each = [replace(whole, prompt=whole.prompt.replace("{check}", check)) for check in checks]
+        asked.append(each or [whole])
+    return asked
 
 
-def question(video: Video, task: Task, rubric: Rubric) -> Question:
-    """A rubric's question about a video: evenly spaced frames, the first and the last among them."""
+def question(video: Video, task: Task, rubric: Rubric, *, frames: np.ndarray | None = None) -> Question:
+    """A rubric's question about a video: evenly spaced frames, the first and the last among them.
+
+    frames: those that the rubric shows, where they are there already.
+    """
     count = min(rubric.num_frames, len(video.frames))
-    index = np.linspace(0, len(video.frames) - 1, count).round().astype(int)
+    if frames is None:
+        index = np.linspace(0, len(video.frames) - 1, count).round().astype(int)
+        frames = shown(video.frames[index], scale=rubric.scale, max_side=rubric.max_side)
     seconds = max(len(video.frames) - 1, 1) / (video.fps or 1.0)
     instruction = task.instruction.replace("\n", " ")
     told = "{instruction}" in rubric.prompt
     return Question(
-        prompt=rubric.prompt.replace("{instruction}", instruction),
-        frames=shown(video.frames[index], scale=rubric.scale, max_side=rubric.max_side),
+        prompt=_views(task) + rubric.prompt.replace("{instruction}", instruction),
+        frames=frames,
         options=tuple(sorted(rubric.options, key=lambda option: -rubric.options[option])),
         fps=max(count - 1, 1) / seconds,
         frames_stand=rubric.frames_stand,
         instruction=instruction if told else "",
     )
+
+
+def _views(task: Task) -> str:
+    if not task.views:
+        return ""
+    return f"Each picture shows {len(task.views)} camera views side by side, from the left: {', '.join(task.views)}. "
 
 
 def shown(frames: np.ndarray, *, scale: float, max_side: int | None) -> np.ndarray:

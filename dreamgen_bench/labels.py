@@ -1,8 +1,8 @@
 """People's (or a simulator's) labels of clips: CSV or JSON lines, one row a rater, or a folder with labels.jsonl.
 
 Columns: video (a path relative to the file), instruction, rubric, rater, label (0 or 1; empty where the clip waits for
-one); and optionally id, and what figures are split by: model, behavior, look, defect, held_out. Nothing is guessed:
-what can't be used is a problem with its line.
+one); and optionally id, and what figures are split by: model, behavior, look, defect, level, how, held_out. Nothing is
+guessed: what can't be used is a problem with its line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .types import UserError
 from .video import VideoError, beside
 
 REQUIRED = ("instruction", "rubric", "rater", "label")
-SPLITS = ("model", "behavior", "look", "defect", "held_out")
+SPLITS = ("model", "behavior", "look", "defect", "level", "how", "held_out")
 KNOWN = {*REQUIRED, *SPLITS, "id", "video"}
 FILES = ("labels.jsonl", "labels.csv")
 SHORT = {"IF": "instruction-following-v1", "PA": "physics-alignment-v1"}
@@ -68,6 +68,7 @@ class Labels:
     path: Path
     clips: list[Clip]
     problems: list[Problem]
+    suite: str = ""  # name of the suite of ground-truth clips that these labels are of
 
     @property
     def raters(self) -> list[str]:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from . import (
+    anchors,
     correlate,
     evaluate,
     generate,
@@ -175,8 +176,9 @@ def do_judge(run: Run, shard: tuple[int, int]) -> Summary:
     """Judge this process's share of the scored suites' videos."""
     spec = registry.find("judges", run.judge)
     videos = run.videos(run.scored)
-    load = lambda: registry.load(spec)  # noqa: E731
-    return judge.run(videos, run.tasks, spec, load, rubrics=run.chosen_rubrics(), out=run.out, shard=shard)
+    chosen = run.chosen_rubrics()
+    load = anchors.watched(spec, lambda: registry.load(spec), rubrics=chosen, out=run.out)
+    return judge.run(videos, run.tasks, spec, load, rubrics=chosen, out=run.out, shard=shard)
 
 
 def do_label(run: Run, shard: tuple[int, int]) -> Summary:

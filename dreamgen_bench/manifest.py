@@ -1,7 +1,7 @@
 """Finished videos from anywhere: a manifest of JSON lines -> tasks and video records.
 
-A row is {"id", "instruction", "video"}, paths relative to the manifest, and may name its "model", "seed", and the
-"suite" and "task" that it answers. File names carry no meaning.
+A row is {"id", "instruction", "video"}, paths relative to the manifest, and may name its "model", "seed", the "suite"
+and "task" that it answers, and the camera "views" that stand side by side in its frames. File names carry no meaning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .store import RecordFile, digest, sha256_of, whole_file
 from .types import Task, UserError, VideoRecord
 from .video import VideoError, beside, read
 
-_KEYS = {"id", "instruction", "video", "model", "seed", "suite", "task"}
+_KEYS = {"id", "instruction", "video", "model", "seed", "suite", "task", "views"}
 _REQUIRED = ("id", "instruction", "video")
 
 
@@ -78,6 +78,11 @@ def _row(line: str) -> dict[str, Any]:
     for key, kind in (("model", str), ("suite", str), ("task", str), ("seed", int)):
         if key in row and (not isinstance(row[key], kind) or isinstance(row[key], bool)):
             raise UserError(f"key {key!r}: must be {kind.__name__}, is {row[key]!r}")
+    views = row.get("views", [])
+    if not isinstance(views, list) or not all(isinstance(view, str) and view.strip() for view in views):
+        raise UserError(f"key 'views': must be a list of names from left to right, is {views!r}")
+    if views and "suite" in row:
+        raise UserError("key 'views': a suite's videos show one view")
     if ("suite" in row) != ("task" in row):
         raise UserError("'suite' and 'task' come together or not at all")
     return row
@@ -92,6 +97,7 @@ def _task(row: dict[str, Any], path: Path) -> Task:
             first_frame=Path(),
             num_frames=0,
             fps=0.0,
+            views=tuple(row.get("views", ())),
         )
     suite = suites.load(row["suite"])
     for task in suite.tasks:
@@ -116,7 +122,7 @@ def _record(row: dict[str, Any], task: Task, there: Mapping[str, VideoRecord], *
     try:
         source = beside(base, row["video"])
         sha256 = sha256_of(source)
-        key = digest(fields, sha256)
+        key = digest(fields, sha256, *row.get("views", ()))
         known: VideoRecord | None = there.get(key)
         if known and known.file and (out / known.file).is_file():
             return known  # decoded and found sound by an earlier call: it is not decoded again

@@ -42,6 +42,7 @@ class Task:
         default_factory=dict
     )  # how to put a simulator into the first frame; {} off the sim track
     tags: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()  # names of the camera views that stand side by side in each frame, left to right
 
 
 def seed_for(task: Task, seed: int) -> int:
@@ -158,6 +159,7 @@ class Spec:
     needs: str = ""  # pip extra without which it can't be loaded
     paper: str = ""
     stochastic: bool = True  # of a world model: two seeds give two videos
+    drifts: bool = False  # of a judge: its answers may change though its revision does not, since others host it
     address: str = ""  # where it is served, if it is; no part of any key, since it changes no video
 
     @property

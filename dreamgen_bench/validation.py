@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import agreement, judge, labels, reliability
+from . import agreement, anchors, judge, labels, reliability
 from .corrected import corrected
 from .labels import Clip, Labels
 from .reliability import Answers, Figure
@@ -66,6 +66,8 @@ GATE = (
 )
 COVERAGE = 0.98
 """Share of clips with a readable answer, as of a row that is ranked."""
+OF_DEFECTS = ("defect", "level", "held_out")
+"""Splits whose groups may hold nothing but broken clips: such a group is set against all sound ones."""
 FEWEST = 10
 """Clips of either label, below which nothing is passed."""
 
@@ -87,6 +89,7 @@ def run(
 
     names = sorted({clip.rubric for clip in found.clips})
     chosen = {name: rubric_of(name) for name in names}
+    load = anchors.watched(spec, load, rubrics=list(chosen.values()), out=out)
     reports = {}
     for name, rubric in chosen.items():
         clips = [clip for clip in found.clips if clip.rubric == name]
@@ -94,7 +97,7 @@ def run(
     report = {
         "schema": 1,
         "judge": spec.id,
-        "labels": found.path.name,
+        "labels": found.suite or found.path.name,
         "raters": found.raters,
         "problems": [problem.json() for problem in found.problems],
         "rubrics": reports,
@@ -172,7 +175,10 @@ def _splits(known: Sequence[tuple[Clip, Judgment]]) -> dict[str, dict[str, Any]]
     found: dict[str, dict[str, Any]] = {}
     for split in labels.SPLITS:
         for value in sorted({clip.about[split] for clip, _ in known if split in clip.about}):
-            mine = _answers([(clip, judged) for clip, judged in known if clip.about.get(split) == value])
+            group = [(clip, judged) for clip, judged in known if clip.about.get(split) == value]
+            if split in OF_DEFECTS and not any(clip.truth for clip, _ in group):
+                group += [(clip, judged) for clip, judged in known if clip.truth]
+            mine = _answers(group)
             row = {name: figure.json() for name, figure in reliability.figures(mine).items()}
             found.setdefault(split, {})[value] = row
     return found

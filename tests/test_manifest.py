@@ -98,3 +98,22 @@ def test_the_command_line_says_it_in_one_line(tmp_path):
 
     done = CliRunner().invoke(app, ["score", "--manifest", str(tmp_path / "no.jsonl"), "--out", str(tmp_path / "o")])
     assert done.exit_code == 2 and "Traceback" not in done.output
+
+
+def test_views_side_by_side_are_told_to_the_judge(clips, tmp_path, monkeypatch):
+    """By name, from the left, before the rubric's own words; another tiling is another video."""
+    heard = []
+    monkeypatch.setattr(registry, "load", lambda spec, **kw: ScriptedJudge(lambda q: heard.append(q.prompt) or "1"))
+    row = {"id": "a", "instruction": "x", "video": "good.mp4"}
+    for views in (["front", "wrist"], []):
+        finished.score(write(clips, [row | {"views": views}]), out=tmp_path / "out", judge_name="qwen-s")
+    told = "Each picture shows 2 camera views side by side, from the left: front, wrist. "
+    assert [prompt.startswith(told) for prompt in heard] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("views", ["front", [1], [""]])
+def test_views_that_are_no_names_are_refused(clips, views):
+    """With file, line and key."""
+    with pytest.raises(UserError, match="clips.jsonl:1: key 'views'"):
+        row = {"id": "a", "instruction": "x", "video": "good.mp4", "views": views}
+        finished.score(write(clips, [row]), out=clips / "out", judge_name="qwen-s")

@@ -334,3 +334,48 @@ def test_a_scorer_of_probabilities_is_a_judge_over_the_same_contract(tmp_path, m
         server.stdout.close()
     assert judge.probability(good, OPTIONS) == pytest.approx(0.4, abs=1e-6) and good.text == "0"
     assert "out of memory" in broken.error and "no probability" in nan.error
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from dreamgen_bench import judge
+from dreamgen_bench.judges.openai_compatible import load
+from dreamgen_bench.store import RecordFile
+from dreamgen_bench.types import Rubric, Spec, Task, VideoRecord
+
+out, port = Path(sys.argv[1]), sys.argv[2]
+videos = list(RecordFile(out / "videos.jsonl", VideoRecord).read().values())
+tasks = {(v.suite, v.task): Task(id=v.task, suite=v.suite, instruction=f"kill {v.task} [[slow]]", first_frame=Path(),
+                                 num_frames=0, fps=1.0) for v in videos}
+rubric = Rubric(name="if", digest="d", score="IF", prompt="{instruction}?", options={"1": 1.0, "0": 0.0}, num_frames=3)
+server = {"url": f"http://127.0.0.1:{port}/v1", "key": "TEST_JUDGE_KEY"}
+spec = Spec(name="remote", revision="1", load="x:y", license="x")
+judge.run(videos, tasks, spec, lambda: load("m", server=server, limits={"concurrency": 2}), rubrics=[rubric], out=out)
+"""
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_lose_no_paid_judgment(tmp_path, port, monkeypatch):
+    """What was answered is on disk and is never asked again; at most what was under way at a kill is paid twice."""
+    monkeypatch.setenv("TEST_JUDGE_KEY", KEY)
+    suite = toy_suite(tmp_path / "toy", size=32)
+    model = Spec(name="held", revision="1", load="x:y", license="x")
+    generate.run(generate.plan(suite, suite.tasks, model, range(5)), Held, out=tmp_path)
+    rng, kept, before = np.random.default_rng(0), {}, len(stats(port)["prompts"])
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(port)]
+    for _ in range(10):
+        served = stats(port)["served"]
+        process = subprocess.Popen(command)
+        while stats(port)["served"] == served and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 1.5))
+        process.kill()
+        process.wait()
+        now = RecordFile(tmp_path / "judgments.jsonl", Judgment).read()
+        assert all(now[key] == judged for key, judged in kept.items()) and len(now) > len(kept) - 1
+        kept = now
+    subprocess.run(command, check=True)
+    judged = RecordFile(tmp_path / "judgments.jsonl", Judgment).read()
+    assert len(judged) == 40 and all(j.status == "ok" and j.value == 1.0 for j in judged.values())
+    assert len(stats(port)["prompts"]) - before <= 40 + 10 * 2

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, break_recording
-from dreamgen_bench.envs.experts import detour, expert, noisy, outlying, record, replay, stopping, wanderer
+from dreamgen_bench.envs.experts import Actor, detour, expert, noisy, outlying, record, replay, stopping, wanderer
 from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
@@ -95,7 +95,8 @@ def picks_episode(seed: int) -> dict | None:
     return judged(seed, rng, "pick-place", "puck", kinds)
 
 
-def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds: tuple[str, ...]) -> dict:
+def begun(seed: int, rng: np.random.Generator, behavior: str, scene: str) -> tuple[MetaWorld, Actor, str, str]:
+    """An episode of a judge's clip before its first step, who will act in it, its look, and how skilled he is."""
     look = drawn_look(rng, "lab", "lab", "object", "environment", "environment", "web")
     env = start(behavior, scene, seed, look)
     how = rng.choice(["expert", "noisy", "clumsy", "stopping", "wander"], p=[0.4, 0.15, 0.1, 0.15, 0.2])
@@ -108,6 +109,11 @@ def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds
         act = stopping(act, after=int(rng.integers(8, 50)))
     elif how == "wander":
         act = wanderer(rng, stay=int(rng.integers(20, 50)))
+    return env, act, look, str(how)
+
+
+def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds: tuple[str, ...]) -> dict:
+    env, act, look, how = begun(seed, rng, behavior, scene)
     clip = record(env, act)
     done = {behavior: clip.success}
     for other in SCENES[scene].behaviors if scene else ():

@@ -68,6 +68,14 @@ def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
+def warn_of_drift(out: Path) -> None:
+    """Tell where a hosted judge's answers to the anchors have moved since this machine first asked for them."""
+    from .. import anchors
+
+    for told in anchors.moved_in(out):
+        error_console.print(f"warning: {escape(told)}", style="yellow")
+
+
 def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'file'}: {error.strerror}; nothing is lost: mend it and run the same command again"

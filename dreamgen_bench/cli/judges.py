@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .frame import Json, app, example, out_console
+from .frame import Json, app, error_console, example, out_console, warn_of_drift
+
+if TYPE_CHECKING:
+    from ..labels import Labels
 
 Checkout = Annotated[Path, typer.Argument(help="Your checkout of NVIDIA/GR00T-Dreams.")]
 
 
 @app.command(name="validate-judge")
-@example("dreamgen-bench validate-judge qwen-s --labels clips/labels.csv --json")
+@example("dreamgen-bench validate-judge qwen-s --labels metaworld-judge-v1")
 def validate_judge(
     judge: Annotated[str, typer.Argument(help="Judge by name (dreamgen-bench list judges), or its card's path.")],
     labels: Annotated[
@@ -27,16 +32,21 @@ def validate_judge(
     out: Annotated[
         Optional[Path], typer.Option(help="Where answers are kept; by default runs/validate-judge/JUDGE.")
     ] = None,
+    to: Annotated[
+        Optional[Path], typer.Option(help="Also publish: a record and the table under this folder's judges/.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """How far a judge can be trusted against labels, and the gate: exit status 0 where it passed, 1 where it failed."""
-    from .. import labels as rows
-    from .. import registry, rubrics, validation
+    from .. import judge_board, registry, rubrics, validation
 
     spec = registry.find("judges", judge)
-    found = rows.read(labels)
+    found = _labels(labels)
     folder = out or Path("runs/validate-judge") / re.sub(r"[^\w.-]+", "_", spec.name)
     report = validation.run(spec, lambda: registry.load(spec), found, rubric_of=rubrics.load, out=folder)
+    warn_of_drift(folder)
+    if to is not None:
+        error_console.print(escape(str(judge_board.publish(report, to=to))))
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:
@@ -44,6 +54,28 @@ def validate_judge(
             out_console.print(renderable)
     if report["gate"] != "passed":
         raise typer.Exit(1)
+
+
+def _labels(name: str) -> Labels:
+    """What a file or folder holds; the clips of a suite are drawn first where this machine has none yet."""
+    from .. import ground_truth
+    from .. import labels as rows
+
+    if name not in ground_truth.names():
+        return rows.read(name)
+
+    def told(done: int, planned: int) -> None:
+        if not error_console.is_terminal and done < planned and done % 128:
+            return
+        error_console.print(f"{name}: {done} of {planned} clips drawn", end="\r" if error_console.is_terminal else "\n")
+
+    folder = ground_truth.prepare(name, workers=os.cpu_count() or 1, told=told)
+    found = rows.read(str(folder))
+    lines = {clip.id: clip.line for clip in found.clips}
+    what = "this machine draws clip {!r} otherwise than the suite's makers did"
+    differing = ground_truth.differing(name, folder)
+    others = [rows.Problem(line=lines[id], kind="differs", what=what.format(id)) for id in differing]
+    return replace(found, suite=name, problems=[*found.problems, *others])
 
 
 def _told(report: dict[str, Any]) -> list[Any]:

@@ -28,6 +28,7 @@ from .frame import (
     error_console,
     example,
     out_console,
+    warn_of_drift,
 )
 
 
@@ -53,6 +54,7 @@ def _everything(run: Any, workers: int | None) -> None:
     from ..summary import conclusion
 
     correlation = loop.everything(run, workers=_workers(workers), watch=watch(error_console))
+    warn_of_drift(run.out)
     for renderable in conclusion(run, correlation):
         out_console.print(renderable)
 
@@ -108,6 +110,8 @@ def perform(names: tuple[str, ...], run: Any, shard: str) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in names:
         out_console.print(f"{name}: {STAGES[name](run, _parsed(shard))}")
+        if name == "judge":
+            warn_of_drift(run.out)
 
 
 def _parsed(shard: str) -> tuple[int, int]:

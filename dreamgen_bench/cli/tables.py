@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 from rich.markup import escape
 
-from .frame import Json, JudgeName, Out, Rubrics, app, example, out_console
+from .frame import Json, JudgeName, Out, Rubrics, app, example, out_console, warn_of_drift
 
 
 @app.command()
@@ -30,6 +30,7 @@ def score(
         missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])
         text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}  n = {row['n']} of {row['planned']}"
         out_console.print(escape(text + (f" ({missing})" if missing else "")))
+    warn_of_drift(out)
     written = finished.publish(manifest, out=out, judge_name=judge, rubric_names=names)
     files = ", ".join(("scores.json", "judgments.jsonl", "videos.jsonl", "run.json", *written))
     out_console.print(f"written to {escape(str(out))}: {files}")

@@ -7,7 +7,8 @@ the medium ones three in eight, and of the severe ones none. That makes a ladder
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +70,12 @@ def break_recording(env: MetaWorld, recording: Recording, kind: str, *, magnitud
     `env` must have been reset as for the recording, and is left in an undefined state. Of several draws of the
     defect's particulars the most visible is taken, so that a severe one never hides behind the arm.
     """
-    rng = np.random.default_rng(seed)
-    defect, stage = DEFECTS[kind], Stage(env=env, recording=recording)
+    return broken_by(DEFECTS[kind], Stage(env=env, recording=recording), magnitude=magnitude, seed=seed)
+
+
+def broken_by(defect: Defect, stage: Stage, *, magnitude: float, seed: int) -> np.ndarray:
+    """As `break_recording`, by any defect."""
+    rng, recording = np.random.default_rng(seed), stage.recording
     length = len(recording.frames)
     looked_at = range(2, length, 4)
 
@@ -161,17 +166,24 @@ def _vanish(stage: Stage, p: dict[str, Any], magnitude: float, t: int) -> np.nda
     """An object fades away."""
     if t < p["start"]:
         return stage.recording.frames[t]
-    model = stage.env.model
-    geoms = object_geoms(model, p["body"])
+    geoms = object_geoms(stage.env.model, p["body"])
+    with faded(stage.env.model, geoms, left=max(0.0, 1 - 1.3 * magnitude)):
+        return stage.redraw(t)
+
+
+@contextlib.contextmanager
+def faded(model: mujoco.MjModel, geoms: list[int], *, left: float) -> Iterator[None]:
+    """These geoms with a share of their opacity, and without textures."""
     kept = model.geom_rgba[geoms].copy(), model.geom_matid[geoms].copy()
     for geom in geoms:
         color = flat_color(model, geom)
         model.geom_rgba[geom, :3] = color[:3]
-        model.geom_rgba[geom, 3] = color[3] * max(0.0, 1 - 1.3 * magnitude)
+        model.geom_rgba[geom, 3] = color[3] * left
         model.geom_matid[geom] = -1
-    picture = stage.redraw(t)
-    model.geom_rgba[geoms], model.geom_matid[geoms] = kept
-    return picture
+    try:
+        yield
+    finally:
+        model.geom_rgba[geoms], model.geom_matid[geoms] = kept
 
 
 def _draw_block(stage: Stage, rng: np.random.Generator) -> dict[str, Any]:

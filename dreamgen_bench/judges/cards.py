@@ -21,6 +21,7 @@ ADAPTERS: dict[str, dict[str, Any]] = {
     "openai-compatible": {
         "load": "dreamgen_bench.judges.openai_compatible:load",
         "needs": "api",
+        "drifts": True,
         "unkeyed": ("limits",),
     },
     "transformers": {

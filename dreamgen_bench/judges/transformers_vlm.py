@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,9 +77,29 @@ class VisionLanguageJudge:
             return []
         inputs = {k: v.to(self.model.device) for k, v in self.prepare.batch(prepared).items()}
         with torch.inference_mode():
+            inputs = self._seen_once(inputs, prepared)
             logits = self.model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
         logprobs = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
         return [self._reply(q, p, row) for q, p, row in zip(questions, prepared, logprobs, strict=True)]
+
+    def _seen_once(self, inputs: dict[str, Any], prepared: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The same input with each video already encoded, once for all questions about it, where the model allows."""
+        videos = [id(p.get("patches")) for p in prepared]
+        if len(set(videos)) == len(videos) or "mm_encoder_outputs" not in signature(self.model.forward).parameters:
+            return inputs
+        import torch
+
+        first = {video: videos.index(video) for video in videos}
+        sizes = inputs["video_grid_thw"].prod(-1).tolist()
+        patches = inputs["pixel_values_videos"].split(sizes)
+        seen = self.model.model.get_video_features(
+            torch.cat([patches[place] for place in first.values()]), inputs["video_grid_thw"][list(first.values())]
+        )
+        if set(seen.keys()) - {"last_hidden_state", "pooler_output"}:
+            return inputs  # of later families, layers of the language model want more of the tower than its last
+        of = dict(zip(first, seen.pooler_output, strict=True))
+        seen.pooler_output = tuple(of[video] for video in videos)
+        return {k: v for k, v in inputs.items() if k != "pixel_values_videos"} | {"mm_encoder_outputs": {"video": seen}}
 
     def _reply(self, question: Question, prepared: dict[str, Any], logprobs: np.ndarray) -> Reply:
         first = self._first_tokens(question.options)
@@ -116,6 +137,7 @@ class VideoInput:
 
     def __init__(self, tokenizer: Any, images: Any, config: Any, size: Mapping[str, int]) -> None:
         self.tokenizer, self.images, self.config, self.size = tokenizer, images, config, size
+        self._last: tuple[Any, Any] = None, None
 
     def one(self, question: Question) -> dict[str, Any]:
         """Token ids, patches [t * h * w, channels * span * side * side], grid (t, h, w) and seconds per grid step."""
@@ -130,6 +152,12 @@ class VideoInput:
         return {"ids": ids, "patches": patches, "grid": grid, "step": self.images.temporal_patch_size / question.fps}
 
     def _patches(self, frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+        if self._last[0] is not frames:  # questions about one video follow each other
+            self._last = frames, self._cut(frames)
+        patches, grid = self._last[1]
+        return patches, grid
+
+    def _cut(self, frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
         span = self.images.temporal_patch_size
         out = self.images(list(frames), temporal_patch_size=1, size=self.size, return_tensors="np")
         _, height, width = (int(n) for n in out["image_grid_thw"][0])

@@ -1,0 +1,252 @@
+"""Make the state judge: `python train.py see|fit|eval`; run.sh has the commands that were used.
+
+`see` teaches the network what pixels show and where things are, from the simulator's own states (collect.py), on sound
+frames only: it never meets a defect. `fit` lets it look at clips of other shards and fits the two logistics on what was
+measured there, and writes the judge's folder. `eval` tells how it does on shards that neither saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import yaml
+from collect import SHOWN
+from safetensors.numpy import save_file
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, roc_auc_score
+
+from dreamgen_bench.judges import state as S
+from dreamgen_bench.judges.invariants import NAMES, measured
+from dreamgen_bench.reliability import ece
+
+INSTRUCTIONS: dict[str, list[str]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "dreamgen_bench/envs/instructions.yaml").read_text("utf-8")
+)
+BEHAVIORS = list(INSTRUCTIONS)
+SCALE = np.array([0.1] * 3 + [0.2] + [0.1] * 6, np.float32)
+"""Of the ten states: 10 cm, and a fifth of the fingers' opening."""
+SOUND_UNDER, BROKEN_OVER = 0.25, 0.35
+"""Magnitudes in between are left out of the fit: nobody could say."""
+
+
+@dataclass(kw_only=True)
+class Args:
+    """What a run is determined by."""
+
+    data: Path = Path("runs/sim-data")
+    states: Path = Path("runs/state-judge")
+    out: Path = Path("runs/state-judge")
+    test: Path = Path("runs/judge-test")
+    weights: Path = Path("dreamgen_bench/weights/state")
+    minutes: float = 1.0  # of one core's time
+    batch: int = 48
+    lr: float = 4e-3
+    physics_shards: int = 8  # from shard 20 on
+    instruction_shards: int = 30
+    seed: int = 0
+
+
+def examples(args: Args) -> dict[str, np.ndarray]:
+    """Every episode with states, with its frames."""
+    shards: dict[int, np.ndarray] = {}
+    rows: list[dict[str, np.ndarray]] = []
+    for path in sorted(args.states.glob("states-*.npz")):
+        with np.load(path) as file:
+            columns = {key: file[key] for key in file.files}
+        for i in range(len(columns["shard"])):
+            shard = int(columns["shard"][i])
+            if shard not in shards:
+                with np.load(args.data / f"judge-{shard:04d}.npz") as file:
+                    shards[shard] = file["frames"]
+            frames = shards[shard][int(columns["place"][i])]
+            rows.append({k: columns[k][i] for k in columns} | {"frames": frames[list(SHOWN)]})
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+def batch(data: dict[str, np.ndarray], rng: np.random.Generator, size: int) -> tuple[torch.Tensor, ...]:
+    """Pairs [N, 6, 32, 32], behaviors [N], masks [N, 32, 32], states [N, 10] in units of SCALE."""
+    which, t = rng.integers(len(data["frames"]), size=size), rng.integers(len(SHOWN), size=size)
+    possible = (data["behaviors"][which] >= 0).sum(1)
+    place = (rng.uniform(size=size) * possible).astype(int)
+    light = rng.uniform(0.85, 1.15, (size, 1, 1, 1)) * rng.uniform(0.93, 1.07, (size, 1, 1, 3))
+    both = [np.clip(data["frames"][which, moment] * light, 0, 255) for moment in (t, np.zeros_like(t))]
+    x = np.concatenate(both, -1).reshape(size, 32, 2, 32, 2, 6).mean((2, 4)).transpose(0, 3, 1, 2)
+    x = x.astype(np.float32) / 255
+    moment = np.array(SHOWN)[t]
+    state = np.concatenate(
+        [data["states"][which, moment], data["objects"][which, place, moment], data["goals"][which, place]], 1
+    )
+    found = x, data["behaviors"][which, place], data["masks"][which, t, ::2, ::2].astype(np.int64), state / SCALE
+    return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in found)
+
+
+def see(args: Args) -> None:
+    """Learn for args.minutes, the rate falling to nothing."""
+    torch.manual_seed(args.seed)
+    data, net, started, step = examples(args), S.network(len(BEHAVIORS)), time.process_time(), 0
+    optimizer = torch.optim.AdamW(net.parameters(), lr=args.lr, weight_decay=0.02)
+    weights = torch.tensor([1.0, 1.5, 3.0])
+    mean = np.zeros(4)
+    while (share := (time.process_time() - started) / 60 / args.minutes) < 1:
+        x, behavior, mask, wanted = batch(data, np.random.default_rng([args.seed, step]), args.batch)
+        painted, state = net(x, behavior)
+        masks = F.cross_entropy(painted, mask, weight=weights)
+        states = F.smooth_l1_loss(state, wanted.float())
+        optimizer.zero_grad(set_to_none=True)
+        (masks + states).backward()
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * min(1.0, (step + 1) / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
+        optimizer.step()
+        step += 1
+        off = ((state.detach() - wanted) * torch.from_numpy(SCALE)).abs().mean(0)
+        mean = 0.98 * mean + 0.02 * np.array([masks.item(), off[:3].mean(), off[4:7].mean(), off[7:].mean()])
+        if step % 100 == 0:
+            shown = "masks {:.3f}, hand {:.3f} m, object {:.3f} m, goal {:.3f} m".format(*mean / (1 - 0.98**step))
+            print(f"{step} steps, {time.process_time() - started:.0f} s of CPU: {shown}", flush=True)
+    torch.save(net.state_dict(), args.out / "net.pt")
+
+
+class Eyes(S.StateJudge):
+    """The judge before it has any rule, in metres."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        self.net = net.eval()
+
+
+def scaled(net: torch.nn.Module) -> torch.nn.Module:
+    """The network with SCALE folded into its last layer."""
+    last, scale = net.state[-1], torch.from_numpy(SCALE)
+    with torch.no_grad():
+        last.weight *= scale[:, None]
+        last.bias *= scale
+    return net
+
+
+def clips(folder: Path, shards: range) -> Iterator[dict[str, np.ndarray]]:
+    """The rows of some shards of the judge's clips."""
+    for shard in shards:
+        path = folder / f"judge-{shard:04d}.npz"
+        if path.exists():
+            with np.load(path) as file:
+                columns = {key: file[key] for key in file.files}
+            for i in range(len(columns["frames"])):
+                yield {key: columns[key][i] for key in columns}
+
+
+def physics_of(eyes: Eyes, rows: Iterator[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Numbers [N, F] and truth [N] of clips as they were and broken, and the kind of each."""
+    numbers, truth, kinds = [], [], []
+    for row in rows:
+        for key in ("frames", "broken"):
+            magnitude = float(row["magnitude"]) if key == "broken" else 0.0
+            if SOUND_UNDER < magnitude < BROKEN_OVER:
+                continue
+            shown, [states] = eyes.seen(row[key], 0)
+            numbers.append(measured(row[key], shown, states[:, :3]))
+            truth.append(magnitude <= SOUND_UNDER)
+            kinds.append(str(row["kind"]) if key == "broken" else "")
+    return np.array(numbers), np.array(truth, float), kinds
+
+
+def instructions_of(
+    eyes: Eyes, rows: Iterator[dict[str, np.ndarray]], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers [N, F], behaviors [N] and truth [N]: what was possible from the frame, and at times anything else."""
+    numbers, behaviors, truth = [], [], []
+    for row in rows:
+        done, asked = str(row["done"]).split(), str(row["possible"]).split()
+        if rng.uniform() < 0.3:
+            asked.append(str(rng.choice([b for b in BEHAVIORS if b not in asked])))
+        rows_of = [BEHAVIORS.index(name) for name in asked]
+        numbers += [S.approached(states) for states in eyes.seen(row["frames"], *rows_of)[1]]
+        behaviors += rows_of
+        truth += [name in done for name in asked]
+    return np.array(numbers), np.array(behaviors), np.array(truth, float)
+
+
+def logistic(numbers: np.ndarray, truth: np.ndarray) -> S.Logistic:
+    """One row of weights, sound and broken counting the same."""
+    x = S.squeezed(numbers)
+    mean, spread = x.mean(0), x.std(0) + 1e-3
+    fitted = LogisticRegression(C=0.3, class_weight="balanced", max_iter=2000)
+    fitted.fit(S.standardized(numbers, mean, spread), truth)
+    return S.Logistic(mean=mean, spread=spread, weight=fitted.coef_, bias=fitted.intercept_)
+
+
+def logistics(numbers: np.ndarray, behaviors: np.ndarray, truth: np.ndarray) -> S.Logistic:
+    """A row for each behavior: what holds for all, and what few clips can add to it (both shrunk together)."""
+    x = S.squeezed(numbers)
+    mean, spread = x.mean(0), x.std(0) + 1e-3
+    z = np.hstack([S.standardized(numbers, mean, spread), np.ones((len(x), 1))])
+    width = z.shape[1]
+    own = sparse.lil_matrix((len(z), width * len(BEHAVIORS)))
+    for i, behavior in enumerate(behaviors):
+        own[i, width * behavior : width * (behavior + 1)] = z[i]
+    fitted = LogisticRegression(C=0.5, class_weight="balanced", max_iter=4000, fit_intercept=False)
+    fitted.fit(sparse.hstack([sparse.csr_matrix(z), own.tocsr()]).tocsr(), truth)
+    rows = fitted.coef_[0][:width] + fitted.coef_[0][width:].reshape(len(BEHAVIORS), width)
+    return S.Logistic(mean=mean, spread=spread, weight=rows[:, :-1], bias=rows[:, -1])
+
+
+def fit(args: Args) -> None:
+    """Fit the logistics on shards from 20 on, which the network has not seen, and write the judge's folder."""
+    net = S.network(len(BEHAVIORS))
+    net.load_state_dict(torch.load(args.out / "net.pt", weights_only=True))
+    eyes = Eyes(scaled(net))
+    numbers, truth, _ = physics_of(eyes, clips(args.data, range(20, 20 + args.physics_shards)))
+    physics = logistic(numbers, truth)
+    for name, weight in sorted(zip(NAMES, physics.weight[0], strict=True), key=lambda pair: pair[1]):
+        print(f"{name:>24} {weight:+.2f}")
+    rng = np.random.default_rng(args.seed)
+    instruction = logistics(*instructions_of(eyes, clips(args.data, range(20, 20 + args.instruction_shards)), rng))
+    kept = {f"net.{key}": value.half().numpy() for key, value in net.state_dict().items()}
+    for name, rule in (("physics", physics), ("instruction", instruction)):
+        kept |= {f"{name}.{k}": np.asarray(v, np.float32) for k, v in dataclasses.asdict(rule).items()}
+    args.weights.mkdir(parents=True, exist_ok=True)
+    save_file(kept, args.weights / "model.safetensors")
+    (args.weights / "config.json").write_text(json.dumps({"behaviors": INSTRUCTIONS}, indent=1) + "\n")
+    print("sha256", hashlib.sha256((args.weights / "model.safetensors").read_bytes()).hexdigest())
+
+
+def evaluate(args: Args) -> None:
+    """AUROC, F1 and calibration on the test shards."""
+    judge = S.load(str(args.weights.resolve()))
+    numbers, truth, kinds = physics_of(judge, clips(args.test, range(80, 90)))
+    logits = np.array([judge.physics.evidence(row) for row in numbers])
+    sound = [i for i, kind in enumerate(kinds) if not kind]
+    print(f"PA AUROC {roc_auc_score(truth, logits):.3f}, ECE {ece(truth, 1 / (1 + np.exp(-logits))):.3f}")
+    print(f"   false alarms {(logits[sound] < 0).mean():.3f}, broken found {(logits[truth == 0] < 0).mean():.3f}")
+    for kind in sorted(set(kinds) - {""}):
+        of = [i for i, k in enumerate(kinds) if k == kind and not truth[i]]
+        print(f"   {kind}: AUROC {roc_auc_score(truth[sound + of], logits[sound + of]):.3f} of {len(of)}")
+    rows = instructions_of(judge, clips(args.test, range(80, 90)), np.random.default_rng(1))
+    logits = np.array([judge.instruction.evidence(n, b) for n, b in zip(rows[0], rows[1], strict=True)])
+    print(f"IF F1 {f1_score(rows[2], logits > 0):.3f}, AUROC {roc_auc_score(rows[2], logits):.3f}, "
+          f"ECE {ece(rows[2], 1 / (1 + np.exp(-logits))):.3f} of {len(logits)}")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    modes = {"see": see, "fit": fit, "eval": evaluate}
+    parser.add_argument("mode", choices=modes)
+    for f in dataclasses.fields(Args):
+        kind = Path if isinstance(f.default, Path) else type(f.default)
+        parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, default=f.default)
+    chosen = vars(parser.parse_args())
+    torch.set_num_threads(1)
+    modes[chosen.pop("mode")](Args(**chosen))
+
+
+if __name__ == "__main__":
+    main()
