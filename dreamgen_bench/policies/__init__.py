@@ -12,6 +12,15 @@ SPECS = [
         summary="language-conditioned behavior cloning with action chunks, from pictures alone",
     ),
     Spec(
+        name="diffusion",
+        revision="1",
+        load="dreamgen_bench.policies.diffusion:load",
+        fit="dreamgen_bench.policies.diffusion:fit",
+        license="Apache-2.0",
+        summary="language-conditioned diffusion policy over chunks of waypoints, from pictures alone",
+        paper="Chi et al., RSS 2023",
+    ),
+    Spec(
         name="random",
         revision="1",
         load="dreamgen_bench.policies.random_waypoints:load",
