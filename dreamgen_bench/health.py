@@ -3,7 +3,7 @@
     episodes -> labels -> range, error, order, replay, error against strangeness -> the gate
 
 Users of the published IDMs could not tell which part of their pipeline broke: actions far too small, frames out of
-order, a frame gap other than in training. Each of these fails a figure here. Latent actions are looked at in `codebook`.
+order, a frame gap other than in training. Each of these fails a figure here. Latent actions: see `codebook`.
 """
 
 from __future__ import annotations

@@ -50,15 +50,16 @@ class Pairs:
 
     def drawn(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Features float [N, 2, features], and labels [N, horizon, 8]."""
-        gap, (copies, clips, frames, _) = SMALL.horizon, self.tokens.shape
+        gap, (copies, length, frames, _) = SMALL.horizon, self.tokens.shape
         copy = torch.randint(copies, (count,), generator=rng)
-        clip = torch.randint(clips, (count,), generator=rng)
+        clip = torch.randint(length, (count,), generator=rng)
         start = torch.randint(frames - gap, (count,), generator=rng)
         seen = torch.stack([self.tokens[copy, clip, start], self.tokens[copy, clip, start + gap]], 1).float()
-        labels = self.labels[clip.numpy()[:, None], start.numpy()[:, None] + np.arange(gap)]
-        still = torch.nonzero((torch.rand(count, generator=rng) < STILL) & (start > 0)).flatten()
+        still = torch.nonzero((torch.rand(count, generator=rng) < STILL) & (start > 0)).flatten().numpy()
         seen[still, 1] = seen[still, 0]
-        labels[still] = self.labels[clip[still], start[still] - 1][:, None]
+        clips, starts = clip.numpy(), start.numpy()
+        labels = self.labels[clips[:, None], starts[:, None] + np.arange(gap)]
+        labels[still] = self.labels[clips[still], starts[still] - 1][:, None]
         labels[still, :, 4:7] = self.at_rest[4:7]
         return seen, torch.from_numpy(labels)
 
