@@ -12,7 +12,7 @@ from .reliability import Figure
 from .types import Video
 from .validation import Requirement
 
-GATE = (
+GATE: tuple[Requirement, ...] = (
     Requirement(figure="codes_used", least=0.75, why="a code that is never used holds nothing: a codebook of fewer"),
     Requirement(figure="entropy", least=0.6, why="of what its codes could tell; 0 where one code answers everything"),
     Requirement(figure="probe", least=0.3, why="hand motion read off the labels by a line, on episodes left out"),

@@ -121,24 +121,27 @@ class LatentActionModel:
         A step is compared with the frame `horizon` control steps after its first, or the last one near the end.
         Raises UserError for a video whose rate does not show the robot's control steps.
         """
+        import torch
+
         for video in videos:
             count, rate = len(video.frames), self._config.rate
-            embedded = self._embedded(video).flatten(1).numpy()
+            with torch.inference_mode():
+                embedded = self._embedded(video).flatten(1).numpy()
             yield on_video_steps(embedded, count, video.fps, rate)
 
     def used(self, video: Video) -> np.ndarray:
         """The code of each token at each control step; int [N, tokens]."""
-        return self._net.quantize(self._embedded(video))[0].numpy()
-
-    def _embedded(self, video: Video) -> torch.Tensor:
         import torch
 
+        with torch.inference_mode():
+            return self._net.quantize(self._embedded(video))[0].numpy()
+
+    def _embedded(self, video: Video) -> torch.Tensor:
         frames = video.frames[control_frames(len(video.frames), video.fps, self._config.rate)]
         earlier = np.arange(len(frames) - 1)
         later = np.minimum(earlier + self._config.horizon, len(frames) - 1)
-        with torch.inference_mode():
-            shown = pictures(resized(frames, self._config.size))
-            return self._net.encode(shown[earlier], shown[later])
+        shown = pictures(resized(frames, self._config.size))
+        return self._net.encode(shown[earlier], shown[later])
 
 
 def save(net: Any, config: Config, folder: Path, **facts: Any) -> Path:
