@@ -196,6 +196,14 @@ def test_the_probe_reads_what_is_there_and_nothing_else():
     assert codebook.probe([np.zeros((16, 8)) for _ in motion], motion).value is None
 
 
+def test_foresight_is_measured_against_holding_the_frame():
+    """0 for the later picture itself, 1 for the earlier one, undefined where nothing moves."""
+    earlier, later = np.random.default_rng(0).normal(size=(2, 5, 3, 8, 8))
+    assert codebook.foresight([(earlier, later, later)]).value == 0
+    assert codebook.foresight([(earlier, later, earlier)]).value == 1
+    assert codebook.foresight([(earlier, earlier, later)]).value is None
+
+
 def test_a_latent_model_without_a_codebook_does_not_pass(toys):
     """Undefined is not good enough, and says what is missing."""
     report = health.run(replace(SPEC, latent=True), Reader(), toys)
@@ -224,14 +232,19 @@ def test_the_shipped_idms_pass_and_broken_ones_do_not(proven, spec):
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", LATENT, ids=lambda spec: spec.name)
 def test_the_shipped_latent_actions_pass_and_a_collapsed_codebook_does_not(proven, spec):
-    """All codes put in the same place answer everything with one; and frames out of order tell of no motion."""
+    """All codes in the same place answer everything with one; frames out of order and random weights fail as well."""
     import torch
+
+    from dreamgen_bench.idms import lapa
 
     model = registry.load(spec)
     report = health.run(spec, model, proven)
     assert report["gate"] == "passed", report["failures"]
     mixed = health.run(spec, OnOtherFrames(model, shuffled), proven)
     assert any(failure.startswith("probe") for failure in mixed["failures"])
+    net = lapa.network(lapa.SMALL)
+    untrained = health.run(spec, lapa.LatentActionModel(net, lapa.SMALL), proven)
+    assert any(failure.startswith("foreseen") for failure in untrained["failures"])
     with torch.no_grad():
         model._net.codebook[:] = model._net.codebook.mean(0)
     collapsed = health.run(spec, model, proven)

@@ -136,12 +136,23 @@ class LatentActionModel:
         with torch.inference_mode():
             return self._net.quantize(self._embedded(video))[0].numpy()
 
+    def foreseen(self, video: Video) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Earlier pictures, later ones, and those made of the earlier and the codes; float [N, 3, S, S] in -1..1."""
+        import torch
+
+        with torch.inference_mode():
+            earlier, later = self._pairs(video)
+            made = self._net.decode(earlier, self._net.quantize(self._net.encode(earlier, later))[1])
+            return earlier.numpy(), later.numpy(), made.numpy()
+
     def _embedded(self, video: Video) -> torch.Tensor:
+        return self._net.encode(*self._pairs(video))
+
+    def _pairs(self, video: Video) -> tuple[torch.Tensor, torch.Tensor]:
         frames = video.frames[control_frames(len(video.frames), video.fps, self._config.rate)]
         earlier = np.arange(len(frames) - 1)
-        later = np.minimum(earlier + self._config.horizon, len(frames) - 1)
         shown = pictures(resized(frames, self._config.size))
-        return self._net.encode(shown[earlier], shown[later])
+        return shown[earlier], shown[np.minimum(earlier + self._config.horizon, len(frames) - 1)]
 
 
 def save(net: Any, config: Config, folder: Path, **facts: Any) -> Path:
