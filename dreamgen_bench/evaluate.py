@@ -116,13 +116,17 @@ def replay(
 ) -> Summary:
     """Follow each trajectory's waypoints open loop from its task's own simulator state, and see whether it succeeds.
 
-    A video that could not be made or labeled is no success: its share of `executable` is 0, and it is counted.
+    A video that could not be made or labeled is no success: its share of `executable` is 0, and it is counted. Latent
+    actions can't be followed: they get no episode, and are counted as not applicable.
     """
     records = RecordFile(out / "episodes.jsonl", EpisodeRecord)
     there = records.read()
     mine = [t for t in sharded(trajectories, shard) if tasks[t.suite, t.task].state]
-    missing = [t for t in mine if digest("replay", t.key) not in there]
-    summary = Summary(planned=len(mine), skipped=len(mine) - len(missing))
+    latent = [t for t in mine if t.latent]
+    missing = [t for t in mine if not t.latent and digest("replay", t.key) not in there]
+    summary = Summary(planned=len(mine), skipped=len(mine) - len(missing) - len(latent))
+    summary.failed["not_applicable"] += len(latent)
+    summary.failed = +summary.failed
     envs = _Envs(make_env, render=False)
     # By environment, so that few simulators are alive at once.
     for trajectory in sorted(missing, key=lambda t: (tasks[t.suite, t.task].behavior, t.key)):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .store import RecordFile, Summary, digest, sharded, whole_file
-from .types import IDM, LABELS, Spec, TrajectoryRecord, Video, VideoRecord
+from .types import IDM, LABELS, Spec, TrajectoryRecord, UserError, Video, VideoRecord
 from .video import VideoError, read
 
 BATCH = 32
@@ -27,7 +27,10 @@ def run(
     out: Path,
     shard: tuple[int, int] = (1, 1),
 ) -> Summary:
-    """Label every video that `out` has no trajectory of: float32 [T - 1, len(LABELS)], as trajectories/KEY.npy."""
+    """Label every video that `out` has no trajectory of: float32 [T - 1, columns], as trajectories/KEY.npy.
+
+    columns: len(LABELS), or of a latent action model its own. A video that it refuses is recorded as its error.
+    """
     records = RecordFile(out / "trajectories.jsonl", TrajectoryRecord)
     there = records.read()
     mine = sharded(videos, shard)
@@ -45,8 +48,9 @@ def run(
                 usable.append((record, video))
         if usable:
             model = model or load()
-            for (record, video), labels in zip(usable, model.label([video for _, video in usable]), strict=True):
-                done = _keep(record, video, labels, spec=spec, out=out)
+            wide = len(getattr(model, "columns", LABELS)) if spec.latent else len(LABELS)
+            for (record, video), labels in zip(usable, _labeled(model, [video for _, video in usable]), strict=True):
+                done = _keep(record, labels, (len(video.frames) - 1, wide), spec=spec, out=out)
                 records.append(done)
                 summary.done += done.status == "ok"
                 summary.failed["idm_error"] += done.status != "ok"
@@ -54,8 +58,23 @@ def run(
     return summary
 
 
-def _keep(record: VideoRecord, video: Video, labels: np.ndarray, *, spec: Spec, out: Path) -> TrajectoryRecord:
-    wanted = (len(video.frames) - 1, len(LABELS))
+def _labeled(model: IDM, videos: Sequence[Video]) -> Iterator[np.ndarray | UserError]:
+    """What the model says of each video: labels, or why it can't. One that is refused costs the others nothing."""
+    given = 0
+    try:
+        for labels in model.label(videos):
+            yield labels
+            given += 1
+    except UserError as error:
+        yield error
+        yield from _labeled(model, videos[given + 1 :])
+
+
+def _keep(
+    record: VideoRecord, labels: np.ndarray | UserError, wanted: tuple[int, int], *, spec: Spec, out: Path
+) -> TrajectoryRecord:
+    if isinstance(labels, UserError):
+        return _record(record, spec, status="idm_error", reason=str(labels))
     if labels.shape != wanted or not np.isfinite(labels).all():
         reason = f"labels are {list(labels.shape)}, not finite {list(wanted)}"
         return _record(record, spec, status="idm_error", reason=reason)
@@ -83,5 +102,6 @@ def _record(video: VideoRecord, spec: Spec, **fields) -> TrajectoryRecord:  # ty
         model=video.model,
         seed=video.seed,
         idm=spec.id,
+        latent=spec.latent,
         **fields,
     )

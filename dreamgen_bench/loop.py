@@ -136,6 +136,11 @@ def check(run: Run) -> None:
     if twice := [name for name, count in Counter(spec.name for spec in run.specs).items() if count > 1]:
         raise UserError(f"two of the models are named {twice[0]!r}, and a table has one row for it: leave one out")
     run.chosen_rubrics()
+    if run.downstream and registry.find("idms", run.idm).latent and not registry.find("policies", run.policy).latent:
+        able = ", ".join(name for name, spec in registry.specs("policies").items() if spec.latent)
+        raise UserError(
+            f"labels of {run.idm!r} are latent actions, from which {run.policy!r} can't learn: use --policy {able}"
+        )
     if run.seeds < 1 or run.episodes < 1 or run.policy_seeds < 1:
         raise UserError("--seeds, --episodes and --policy-seeds must be 1 or more")
     if not run.tasks or not run.specs:
@@ -235,6 +240,8 @@ def _recipe(run: Run, suite: Suite, name: str, seed: int) -> _Recipe:
         source = "replay" if name == "true_actions" else name
         records = sorted((t for t in _trajectories(run, [suite]) if t.model == source and t.file), key=lambda t: t.key)
         inputs = [t.key for t in records]
+        if any(t.latent for t in records) and name != "true_actions":
+            inputs.append(f"teleoperation-{TELEOPERATION}")  # what latent actions mean is learned from real ones
     if name == "true_actions":
         inputs = ["true", *inputs]  # the same videos as replay's, with other labels
     return _Recipe(spec=spec, key=train.policy_key(inputs, spec, seed), inputs=tuple(inputs), records=tuple(records))
@@ -262,14 +269,15 @@ def _material(run: Run, name: str, records: Sequence[TrajectoryRecord]) -> list[
     if name == "teleoperation":
         return demonstrations.teleoperation(TELEOPERATION)
     videos = {video.key: video for video in run.videos(run.dreamed)}
-    made = []
+    latent = name != "true_actions" and any(record.latent for record in records)
+    made = demonstrations.teleoperation(TELEOPERATION) if latent else []
     for record in records:
         task = run.tasks[record.suite, record.task]
         labels = np.load(run.out / str(record.file), allow_pickle=False)
         if name == "true_actions":
             labels = demonstrations.true_labels(task)
         frames = read(run.out / str(videos[record.video].file)).frames
-        made.append(Trajectory(frames=frames, labels=labels, instruction=task.instruction))
+        made.append(Trajectory(frames=frames, labels=labels, instruction=task.instruction, latent=latent))
     return made
 
 

@@ -128,6 +128,7 @@ class Trajectory:
     frames: np.ndarray  # uint8 [T, H, W, 3]
     labels: np.ndarray  # float32 [T - 1, LABELS]
     instruction: str
+    latent: bool = False  # the labels are latent actions: float32 [T - 1, an IDM's own columns]
 
 
 LABELS = ("x", "y", "z", "opening", "dx", "dy", "dz", "grip")
@@ -160,6 +161,7 @@ class Spec:
     paper: str = ""
     stochastic: bool = True  # of a world model: two seeds give two videos
     drifts: bool = False  # of a judge: its answers may change though its revision does not, since others host it
+    latent: bool = False  # of an IDM: its labels are latent actions; of a policy: it can learn from such labels
     address: str = ""  # where it is served, if it is; no part of any key, since it changes no video
 
     @property
@@ -211,10 +213,13 @@ class EagerJudge(Judge, Protocol):
 
 @runtime_checkable
 class IDM(Protocol):
-    """Infers the actions that would have produced a video."""
+    """Infers the actions that would have produced a video.
+
+    A latent action model, whose Spec says `latent`, has labels of its own: its attribute `columns` names them.
+    """
 
     def label(self, videos: Sequence[Video]) -> Iterator[np.ndarray]:
-        """For each video, float32 [T - 1, len(LABELS)]."""
+        """For each video, float32 [T - 1, len(LABELS)]. UserError where its rate hides what the robot does."""
         ...
 
 
@@ -290,6 +295,7 @@ class TrajectoryRecord(Record):
     seed: int
     idm: str
     status: Literal["ok", "no_video", "idm_error"]
+    latent: bool = False  # the labels are latent actions, which no robot can follow
     file: str | None = None
     reason: str | None = None
 

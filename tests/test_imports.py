@@ -31,6 +31,8 @@ ALLOWED = {
     "judge_board": LEAVES | {"store"},
     "labels": LEAVES | {"registry", "rows", "suites", "video"},
     "validation": LEAVES | {"agreement", "anchors", "corrected", "judge", "labels", "reliability", "store"},
+    "health": LEAVES | {"codebook", "envs", "reliability", "validation"},
+    "codebook": LEAVES | {"reliability", "validation"},
     "record": LEAVES | {"scores"},
     "archive": LEAVES | {"record", "suites"},
     "serving": LEAVES,

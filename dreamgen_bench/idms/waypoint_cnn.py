@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..types import LABELS, UserError, Video
+from .timing import control_frames, on_video_steps
 
 if TYPE_CHECKING:
     import torch
 
+RATE = 10.0
+"""Control steps a second of the robot that it was trained on, and its frames."""
 OFFSETS = (-1, 0, 1, 2)
 """Frames seen, counted from the step's first; the ends of a video are repeated."""
 
@@ -67,14 +70,19 @@ class WaypointCNN:
         self._net, self._mean, self._std, self._size = net.eval(), mean, std, size
 
     def label(self, videos: Sequence[Video]) -> Iterator[np.ndarray]:
-        """For each video, float32 [T - 1, 8] in the order of LABELS; pictures of other sizes are resized."""
+        """For each video, float32 [T - 1, 8] in the order of LABELS; pictures of other sizes are resized.
+
+        Raises UserError for a video whose rate does not show the robot's control steps.
+        """
         import torch
 
         for video in videos:
-            frames = self._resized(video.frames)
+            count = len(video.frames)
+            frames = self._resized(video.frames[control_frames(count, video.fps, RATE)])
             with torch.inference_mode():
                 out = self._net(prepared(torch.from_numpy(windows(frames)).float()))
-            yield (out.numpy() * self._std + self._mean).astype(np.float32)
+            labels = (out.numpy() * self._std + self._mean).astype(np.float32)
+            yield on_video_steps(labels, count, video.fps, RATE)
 
     def _resized(self, frames: np.ndarray) -> np.ndarray:
         from PIL import Image
