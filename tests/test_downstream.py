@@ -1,12 +1,16 @@
 """What a policy is trained on is part of its key, and what was trained before is still found."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dreamgen_bench import downstream, loop, registry, train
-from dreamgen_bench.types import Trajectory, TrajectoryRecord, UserError
+from dreamgen_bench.envs import demonstrations
+from dreamgen_bench.store import RecordFile
+from dreamgen_bench.types import EpisodeRecord, Task, Trajectory, TrajectoryRecord, UserError, Video, VideoRecord
+from dreamgen_bench.video import encode
 
 SUITE = "metaworld-behavior-v1"
 PINNED = {
@@ -111,6 +115,49 @@ def test_repeating_what_was_never_tried_is_refused(tmp_path, labeled):
     """The rows that there are stand in the error."""
     with pytest.raises(UserError, match="teleoperation"):
         downstream.again(run(tmp_path), "wan-s")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What `material` looks at: one labeled video in a folder."""
+    task = Task(id="t", suite="s", instruction="go", first_frame=tmp_path, num_frames=5, fps=10.0)
+    frames = np.zeros((5, 32, 32, 3), np.uint8)
+    (tmp_path / "v.mp4").write_bytes(encode(Video(frames=frames, fps=10.0)))
+    np.save(tmp_path / "l.npy", np.ones((4, 8), np.float32))
+    row = {"suite": "s", "task": "t", "model": "m", "seed": 0, "status": "ok"}
+    video = VideoRecord(key="v", suite_digest="", revision="1", file="v.mp4", **row)
+    record = TrajectoryRecord(key="k", video="v", idm="i@1", file="l.npy", **row)
+    kept = {"out": tmp_path, "dreamed": [], "videos": lambda which: [video], "tasks": {("s", "t"): task}}
+    return lambda mixture: downstream.material(SimpleNamespace(mixture=mixture, **kept), "m", [record])
+
+
+def test_cotraining_material_has_both_kinds_and_neural_material_one(folder, monkeypatch):
+    """Teleoperation is looked at for the one, and not even made for the other."""
+    asked = []
+    monkeypatch.setattr(demonstrations, "teleoperation", lambda count: asked.append(count) or made("real", 3))
+    assert [one.instruction for one in folder("neural")] == ["go"] and not asked
+    assert [one.instruction for one in folder("cotrain")] == ["real 0", "go", "real 1", "go", "real 2", "go"]
+    assert asked == [48]
+
+
+@pytest.mark.slow
+def test_a_policy_that_is_tried_twice_does_the_same_and_tells_how_far_it_came(tmp_path):
+    """In the simulator: no outcome flips, partial credit is a share, and repeating again tries nothing."""
+    one = run(tmp_path, episodes=1)
+    (suite,) = one.dreamed
+    (summary,) = downstream.do(one, suite, "random", 0)
+    assert summary.done == 6
+    found = downstream.again(one, "random")
+    assert (found["episodes"], found["flipped"], found["unmatched"], found["changed"]) == (6, 0, 0, [])
+    first, second = (
+        RecordFile(out / "episodes.jsonl", EpisodeRecord).read().values() for out in (tmp_path, tmp_path / "repeat")
+    )
+    progress = [e.progress for e in first]
+    assert progress == [e.progress for e in second] and len(set(progress)) > 1
+    assert all(0 <= p <= 1 and (p == 1) == e.success for p, e in zip(progress, first, strict=True))
+    before = (tmp_path / "repeat/episodes.jsonl").read_bytes()
+    assert downstream.again(one, "random") == found
+    assert (tmp_path / "repeat/episodes.jsonl").read_bytes() == before
 
 
 def test_every_policy_is_registered_with_what_makes_it():

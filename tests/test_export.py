@@ -1,6 +1,10 @@
 """Datasets of neural trajectories: every number and byte is ours, in the places where LeRobot and GR00T look."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -130,3 +134,24 @@ def test_nothing_is_overwritten(tmp_path):
     with pytest.raises(UserError, match="already"):
         export.write(CLIPS, "lerobot-v3", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+LEROBOT = Path(sys.prefix) / "lerobot"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LEROBOT.is_dir(), reason=f"`make test` installs lerobot 0.4.4 into {LEROBOT}")
+@pytest.mark.parametrize("layout", ["lerobot-v3", "gr00t"])
+def test_lerobot_itself_reads_what_we_wrote(tmp_path, layout):
+    """Frames, actions, times and language as we have them; v2.1, which GR00T's layout is, after lerobot's converter."""
+    export.write(CLIPS, layout, tmp_path / "d")
+    command = [sys.executable, "-W", "ignore", Path(__file__).with_name("load_with_lerobot.py"), tmp_path / "d"]
+    done = subprocess.run([*command, tmp_path / "read.npz"], env={**os.environ, "PYTHONPATH": str(LEROBOT)})
+    assert done.returncode == 0
+    found, videos = np.load(tmp_path / "read.npz"), sorted((tmp_path / "d").rglob("*.mp4"))
+    np.testing.assert_array_equal(found["frames"], np.concatenate([read(path).frames[:-1] for path in videos]))
+    np.testing.assert_array_equal(found["action"], np.concatenate([one.labels[:, [0, 1, 2, 7]] for one in CLIPS]))
+    times = np.concatenate([np.arange(len(one.labels)) / 10 for one in CLIPS])
+    np.testing.assert_allclose(found["timestamp"], times, rtol=1e-6)
+    assert list(found["task"]) == [one.instruction for one in CLIPS for _ in one.labels]
+    assert found["fps"] == 10 and not found["state"].any()

@@ -43,7 +43,7 @@ def checkpoint(recipe, tmp_path_factory):
 def test_importing_the_folder_needs_no_torch():
     """Listing policies works without their libraries."""
     names = "bc_chunk, diffusion, exchange, imitation, websocket"
-    code = f"from dreamgen_bench.policies import {names}; import sys; assert not {{'torch', 'diffusers'}} & set(sys.modules)"
+    code = f"from dreamgen_bench.policies import {names}; import sys; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

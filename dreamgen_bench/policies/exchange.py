@@ -81,4 +81,4 @@ def _array(value: dict[Any, Any]) -> Any:
         raise ValueError(f"an array of {dtype} {list(shape)[:8]}")
     if math.prod(shape) * dtype.itemsize != len(value[b"data"]):
         raise ValueError(f"{len(value[b'data'])} bytes for {dtype} {list(shape)}")
-    return np.frombuffer(value[b"data"], dtype).reshape(shape)
+    return np.frombuffer(value[b"data"], dtype).reshape(shape).copy()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class WebsocketPolicy:
         self._address, self._patience, self._answering = address, patience, answering
         self._first, self._seed = True, 0
         self.about: dict[str, str] = {}
+        self._line = ExitStack()
         self._open: ClientConnection | None = None
         self._connect()
 
@@ -86,8 +88,7 @@ class WebsocketPolicy:
 
     def close(self) -> None:
         """Hang up."""
-        if self._open is not None:
-            self._open.close()
+        self._line.close()
         self._open = None
 
     def _ask(self, message: bytes) -> dict[str, Any]:
@@ -114,9 +115,8 @@ class WebsocketPolicy:
     def _greet(self) -> None:
         from websockets.sync.client import connect as open_
 
-        self._open = open_(
-            self._address, compression=None, max_size=LARGEST, open_timeout=OPENING, close_timeout=1, proxy=None
-        )
+        limits: dict[str, Any] = {"max_size": LARGEST, "open_timeout": OPENING, "close_timeout": 1}
+        self._open = self._line.enter_context(open_(self._address, compression=None, proxy=None, **limits))
         facts = about(unpack(self._open.recv(timeout=OPENING)))
         if self.about and facts != self.about:
             raise UserError(f"{self._address} now serves {facts}, not {self.about}: its episodes would be mixed up")
