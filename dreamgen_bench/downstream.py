@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,18 +119,34 @@ def material(run: Run, name: str, records: Sequence[TrajectoryRecord]) -> list[T
 
     if name == "teleoperation":
         return demonstrations.teleoperation(TELEOPERATION)
-    videos = {video.key: video for video in run.videos(run.dreamed)}
-    made = []
-    for record in records:
-        task = run.tasks[record.suite, record.task]
-        labels = np.load(run.out / str(record.file), allow_pickle=False)
-        if name == "true_actions":
-            labels = demonstrations.true_labels(task)
-        frames = read(run.out / str(videos[record.video].file)).frames
-        made.append(Trajectory(frames=frames, labels=labels, instruction=task.instruction))
+    made = [trajectory for _, trajectory in dreamed(run, name, records)]
     if run.mixture == "cotrain":
         return train.one_to_one(demonstrations.teleoperation(TELEOPERATION), made)
     return made
+
+
+def dreamed(run: Run, name: str, records: Sequence[TrajectoryRecord]) -> Iterator[tuple[Path, Trajectory]]:
+    """Neural trajectories one by one, each with its video's file; with their true labels for `true_actions`.
+
+    Raises UserError for a record whose file is not in the run folder.
+    """
+    from .envs import demonstrations
+
+    videos = {video.key: video for video in run.videos(run.dreamed)}
+    for record in records:
+        task = run.tasks[record.suite, record.task]
+        path, labeled = (_inside(run.out, str(file)) for file in (videos[record.video].file, record.file))
+        labels = np.load(labeled, allow_pickle=False)
+        if name == "true_actions":
+            labels = demonstrations.true_labels(task)
+        yield path, Trajectory(frames=read(path).frames, labels=labels, instruction=task.instruction)
+
+
+def _inside(folder: Path, file: str) -> Path:
+    path = folder / file
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        raise UserError(f"{file}: a record of {folder} names a file that is not in it")
+    return path
 
 
 def trajectories(run: Run, which: Iterable[Suite]) -> list[TrajectoryRecord]:

@@ -128,7 +128,12 @@ def folder(tmp_path):
     video = VideoRecord(key="v", suite_digest="", revision="1", file="v.mp4", **row)
     record = TrajectoryRecord(key="k", video="v", idm="i@1", file="l.npy", **row)
     kept = {"out": tmp_path, "dreamed": [], "videos": lambda which: [video], "tasks": {("s", "t"): task}}
-    return lambda mixture: downstream.material(SimpleNamespace(mixture=mixture, **kept), "m", [record])
+
+    def material(mixture, file="l.npy"):
+        named = record.model_copy(update={"file": file})
+        return downstream.material(SimpleNamespace(mixture=mixture, **kept), "m", [named])
+
+    return material
 
 
 def test_cotraining_material_has_both_kinds_and_neural_material_one(folder, monkeypatch):
@@ -138,6 +143,13 @@ def test_cotraining_material_has_both_kinds_and_neural_material_one(folder, monk
     assert [one.instruction for one in folder("neural")] == ["go"] and not asked
     assert [one.instruction for one in folder("cotrain")] == ["real 0", "go", "real 1", "go", "real 2", "go"]
     assert asked == [48]
+
+
+@pytest.mark.parametrize("file", ["../secret.npy", "/etc/passwd", "trajectories/../../secret.npy"])
+def test_a_file_outside_of_the_run_folder_is_not_read(folder, file):
+    """Somebody else's run folder may name anything."""
+    with pytest.raises(UserError, match="not in it"):
+        folder("neural", file)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dreamgen_bench import evaluate, registry, scores, stats, suites
+from dreamgen_bench.record import EpisodeRow
 from dreamgen_bench.store import RecordFile
 from dreamgen_bench.types import EpisodeRecord, UserError
 
@@ -128,6 +129,16 @@ def test_old_records_are_read(tmp_path):
     assert record.progress is None and record.planned is None
     row = scores.success([record], {})[0]
     assert not {"progress", "precision", "planned_episodes", "interval"} & set(row)
+
+
+def test_a_published_row_says_as_much_as_the_record_and_old_rows_are_read():
+    """What an aggregate is made of is published with it; rows of before have no progress and no plan."""
+    old = '{"task":"t","seed":1,"behavior":"b","policy":"p@1:k","success":true,"reason":null}'
+    assert EpisodeRow.model_validate_json(old).progress is None
+    new = EpisodeRow.model_validate_json(old[:-1] + ',"progress":0.5,"planned":300,"precision":0.05}')
+    kept = {"key": "k", "kind": "policy", "suite": "s", "model": "m"}
+    row = scores.success([EpisodeRecord(**kept, **new.model_dump())], {})[0]
+    assert (row["progress"], row["planned_episodes"], row["precision"]) == (0.5, 300, 0.05)
 
 
 STOP = evaluate.Stop(precision=0.1, interval=stats.anytime_interval)

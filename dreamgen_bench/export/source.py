@@ -31,15 +31,10 @@ def clips(run: Run, name: str) -> Iterator[Clip]:
             mp4 = encode(Video(frames=made.frames, fps=RATE))
             yield _clip(f"demonstration {number}", mp4, RATE, made)
         return
-    run = replace(run, mixture="neural")
-    videos = {video.key: video for video in run.videos(run.dreamed)}
     for suite in run.dreamed:
-        for record in downstream.recipe(run, suite, name, 0).records:
-            path = (run.out / str(videos[record.video].file)).resolve()
-            if not path.is_relative_to(run.out.resolve()):
-                raise UserError(f"{videos[record.video].file}: the files of {run.out} lie in it")
-            made = downstream.material(run, name, [record])[0]
-            yield _clip(f"{record.model} {record.task}", path.read_bytes(), read(path).fps, made)
+        records = downstream.recipe(replace(run, mixture="neural"), suite, name, 0).records
+        for path, made in downstream.dreamed(run, name, records):
+            yield _clip(path.name, path.read_bytes(), read(path).fps, made)
 
 
 def _clip(name: str, mp4: bytes, fps: float, made: Trajectory) -> Clip:
