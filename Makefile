@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
+LEROBOT := lerobot==0.4.4 datasets==5.2.0 torchvision==0.28.0 dill==0.4.1 multiprocess==0.70.19 xxhash==4.1.0 jsonlines==4.0.0 attrs==26.1.0
 # Processes of one thread each are faster than threads on few cores, and give the same sums everywhere.
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
@@ -45,6 +46,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	# Alone: its torchvision is published for CUDA only, which transformers would then trip over; our judge needs none of it.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps open_clip_torch
+	# Beside it: lerobot reads what we export, and its torchvision would take transformers down in the same way.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/lerobot $(LEROBOT)
 	@$(BIN)/python -W ignore -c 'from dreamgen_bench.doctor import _graphics as g; f = g(); print(f.found); exit(not f.ok)' || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
 	    apt-get install -y -qq libegl1 libgl1-mesa-dri libosmesa6 >/dev/null; } || \

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from .store import RecordFile, Summary, digest, sharded
 from .types import WAYPOINT, EpisodeRecord, Policy, Spec, Suite, Task, TrajectoryRecord, UserError
 
 MakeEnv = Callable[..., Any]  # (behavior, *, scene, render) -> gymnasium.Env
+Outcome = dict[str, Any]  # success, and progress where the simulator tells it
 HORIZON = 26
 """Steps (frames) that a policy may take: half as many again as a video has."""
 FIRST_SEED = 70_000
@@ -37,6 +39,19 @@ class Start:
     def id(self) -> str:
         """Names the start within its suite."""
         return f"{self.behavior}-{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """When a policy was tried often enough: its rate is known to within `precision` on either side."""
+
+    precision: float
+    interval: Callable[[int, int], tuple[float, float]]  # of (successes, episodes), and good at every look
+
+
+def episode_key(policy: str, start: Start) -> str:
+    """What determines a policy's episode."""
+    return digest("policy", policy, start.suite, start.id, HORIZON)
 
 
 def starts(suite: Suite, per_behavior: int) -> list[Start]:
@@ -69,41 +84,74 @@ def run(
     make_env: MakeEnv,
     *,
     out: Path,
+    stop: Stop | None = None,
 ) -> Summary:
-    """Let a policy act from every start that `out` has no episode of.
+    """Let a policy act from every start that `out` has no episode of, or until it was tried often enough.
 
     policy: its spec, its key (of the checkpoint), and how to load it. An episode that crashes is recorded with
-    success null and counted; it is the policy's failure.
+    success null and counted; it is the policy's failure. With `stop`, starts are gone through in rounds of one start
+    of each behavior, and it is looked at after whole rounds only; each record says how many episodes were planned.
     """
     spec, key, load = policy
     records = RecordFile(out / "episodes.jsonl", EpisodeRecord)
     there = records.read()
-    owed = {digest("policy", key, start.suite, start.id, HORIZON): start for start in where}
-    missing = {row: start for row, start in owed.items() if row not in there}
-    summary = Summary(planned=len(owed), skipped=len(owed) - len(missing))
-    if not missing:
-        return summary
-    model = load()
-    envs = _Envs(make_env, render=True)
-    for row, start in missing.items():
-        started = time.perf_counter()
-        success, reason = _attempt(partial(_episode, model, envs, start))
-        record = EpisodeRecord(
-            key=row,
+    summary = Summary()
+    tried = _Tried(spec, key, name, load, _Envs(make_env, render=True))
+    planned = {"planned": len(where), "precision": stop.precision} if stop else {}
+    outcomes: list[bool] = []
+    for round_ in _rounds(where) if stop else [where]:
+        for start in round_:
+            row, summary.planned = episode_key(key, start), summary.planned + 1
+            if row in there:
+                summary.skipped += 1
+            else:
+                there[row] = tried.episode(row, start).model_copy(update=planned)
+                _note(records, summary, there[row])
+            outcomes.append(bool(there[row].success))
+        if stop and _known(stop, outcomes):
+            break
+    tried.envs.close()
+    return summary
+
+
+def _rounds(where: Sequence[Start]) -> list[list[Start]]:
+    """Starts by their place among those of their behavior: the first of each, the second of each, and so on."""
+    rounds: dict[int, list[Start]] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    for start in where:
+        rounds.setdefault(seen[start.suite, start.behavior], []).append(start)
+        seen[start.suite, start.behavior] += 1
+    return list(rounds.values())
+
+
+def _known(stop: Stop, outcomes: Sequence[bool]) -> bool:
+    low, high = stop.interval(sum(outcomes), len(outcomes))
+    return high - low <= 2 * stop.precision
+
+
+class _Tried:
+    """A policy that is loaded when it is first needed, and its simulators."""
+
+    def __init__(self, spec: Spec, key: str, name: str, load: Callable[[], Policy], envs: _Envs):
+        self.envs, self._id, self._name = envs, f"{spec.id}:{key}", name
+        self._load = cache(load)
+
+    def episode(self, key: str, start: Start) -> EpisodeRecord:
+        started, model = time.perf_counter(), self._load()
+        outcome, reason = _attempt(partial(_episode, model, self.envs, start))
+        return EpisodeRecord(
+            key=key,
             kind="policy",
             suite=start.suite,
-            model=name,
+            model=self._name,
             seed=start.seed,
             task=start.id,
             behavior=start.behavior,
-            policy=f"{spec.id}:{key}",
-            success=success,
+            policy=self._id,
             reason=reason,
             seconds=round(time.perf_counter() - started, 3),
+            **outcome,
         )
-        _note(records, summary, record)
-    envs.close()
-    return summary
 
 
 def replay(
@@ -132,7 +180,7 @@ def replay(
     for trajectory in sorted(missing, key=lambda t: (tasks[t.suite, t.task].behavior, t.key)):
         task = tasks[trajectory.suite, trajectory.task]
         started = time.perf_counter()
-        success, reason = _attempt(partial(_follow, trajectory, task, envs, out))
+        outcome, reason = _attempt(partial(_follow, trajectory, task, envs, out))
         record = EpisodeRecord(
             key=digest("replay", trajectory.key),
             kind="replay",
@@ -142,42 +190,56 @@ def replay(
             task=trajectory.task,
             behavior=task.behavior,
             idm=trajectory.idm,
-            success=success if trajectory.file else False,
             reason=reason or trajectory.reason,
             seconds=round(time.perf_counter() - started, 3),
+            **outcome,
         )
         _note(records, summary, record)
     envs.close()
     return summary
 
 
-def _attempt(act: Callable[[], bool]) -> tuple[bool | None, str | None]:
+def _attempt(act: Callable[[], Outcome]) -> tuple[Outcome, str | None]:
     try:
         return act(), None
     except (UserError, OSError):
         raise
     except Exception as error:  # one crashed episode costs one episode
-        return None, f"{type(error).__name__}: {error}"[:300]
+        return {"success": None}, f"{type(error).__name__}: {error}"[:300]
 
 
-def _episode(policy: Policy, envs: _Envs, start: Start) -> bool:
+def _episode(policy: Policy, envs: _Envs, start: Start) -> Outcome:
     env = envs.reset(start.behavior, start.scene, start.seed, start.look)
     policy.reset()
     if hasattr(policy, "seed"):
         policy.seed(int.from_bytes(hashlib.sha256(start.id.encode()).digest()[:4], "big"))
     observation, taken = envs.observation, 0
+    info: dict[str, Any] = {"success": False}
     while taken < HORIZON:
-        for action in policy.act({**observation, "instruction": start.instruction})[: HORIZON - taken]:
+        chunk = _checked(policy.act({**observation, "instruction": start.instruction}), env.action_space.shape)
+        for action in chunk[: HORIZON - taken]:
             observation, _, _, _, info = env.step(action)
             taken += 1
             if info["success"]:
-                return True
-    return False
+                return _outcome(info)
+    return _outcome(info)
 
 
-def _follow(trajectory: TrajectoryRecord, task: Task, envs: _Envs, out: Path) -> bool:
+def _checked(chunk: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A policy's answer, if it is what the contract says: an empty one would never end the episode."""
+    actions = np.asarray(chunk)
+    if actions.ndim != 2 or not len(actions) or actions.shape[1:] != shape or actions.dtype.kind not in "fiu":
+        raise ValueError(
+            f"the policy answered {actions.dtype} {list(actions.shape)} instead of floats [chunk, {shape[0]}]"
+        )
+    if not np.isfinite(actions).all():
+        raise ValueError("the policy answered actions that are not finite")
+    return actions
+
+
+def _follow(trajectory: TrajectoryRecord, task: Task, envs: _Envs, out: Path) -> Outcome:
     if trajectory.file is None:
-        return False
+        return {"success": False}
     labels = np.load(out / trajectory.file, allow_pickle=False)
     state = task.state
     env = envs.reset(state["behavior"], state["scene"], state["seed"], state["look"])
@@ -186,7 +248,12 @@ def _follow(trajectory: TrajectoryRecord, task: Task, envs: _Envs, out: Path) ->
         info = env.step(waypoint)[-1]
         if info["success"]:
             break
-    return bool(info["success"])
+    return _outcome(info)
+
+
+def _outcome(info: Mapping[str, Any]) -> Outcome:
+    progress = info.get("progress")
+    return {"success": bool(info["success"]), "progress": None if progress is None else round(float(progress), 6)}
 
 
 class _Envs:

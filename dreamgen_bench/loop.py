@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -22,11 +22,10 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import (
     anchors,
     correlate,
+    downstream,
     evaluate,
     generate,
     judge,
@@ -36,7 +35,6 @@ from . import (
     rubrics,
     scores,
     suites,
-    train,
 )
 from .provenance import facts, peak_memory, up_to_date
 from .store import RecordFile, Summary, digest, read_json, sharded, write_json
@@ -46,18 +44,12 @@ from .types import (
     Spec,
     Suite,
     Task,
-    Trajectory,
-    TrajectoryRecord,
     UserError,
     VideoRecord,
 )
-from .video import read
 
 CEILINGS = ("replay",)
 FLOORS = ("static",)
-DEMONSTRATED = ("true_actions", "teleoperation", "random")
-"""Rows of the downstream table that no world model makes: a ceiling and two floors."""
-TELEOPERATION = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +63,13 @@ class Run:
     rubrics: tuple[str, ...] = rubrics.DEFAULT
     idm: str = "waypoint-cnn"
     policy: str = "bc-chunk"
+    mixture: str = "neural"
     limit: int | None = None
     trajectory_limit: int | None = None
     seeds: int = 1
     policy_seeds: int = 1
     episodes: int = 12
+    precision: float | None = None
     downstream: bool = True
 
     @cached_property
@@ -124,23 +118,29 @@ class Run:
         return [rubrics.load(name) for name in self.rubrics]
 
 
+def reopened(out: Path) -> Run:
+    """The configuration of a run folder that was run once. Raises UserError where it is none of this version's."""
+    config = read_json(out / "run.json").get("config")
+    try:
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+        return Run(**fields | {"out": out})
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"{out / 'run.json'} holds no configuration that this version knows: {error}") from error
+
+
 def check(run: Run) -> None:
     """Every name is known and something is left to do. Raises UserError before anything is written."""
     if not run.suites or not run.models:
         raise UserError("nothing is selected: name at least one suite and one model (dreamgen-bench list)")
-    for kind, name in (("judges", run.judge), ("idms", run.idm), ("policies", run.policy)):
+    for kind, name in (("judges", run.judge), ("idms", run.idm)):
         registry.find(kind, name)
     for name in run.models:
-        if name in DEMONSTRATED:
+        if name in downstream.DEMONSTRATED:
             raise UserError(f"{name!r} is no world model: its row is in every downstream table anyway")
     if twice := [name for name, count in Counter(spec.name for spec in run.specs).items() if count > 1]:
         raise UserError(f"two of the models are named {twice[0]!r}, and a table has one row for it: leave one out")
     run.chosen_rubrics()
-    if run.downstream and registry.find("idms", run.idm).latent and not registry.find("policies", run.policy).latent:
-        able = ", ".join(name for name, spec in registry.specs("policies").items() if spec.latent)
-        raise UserError(
-            f"labels of {run.idm!r} are latent actions, from which {run.policy!r} can't learn: use --policy {able}"
-        )
+    downstream.check(run)
     if run.seeds < 1 or run.episodes < 1 or run.policy_seeds < 1:
         raise UserError("--seeds, --episodes and --policy-seeds must be 1 or more")
     if not run.tasks or not run.specs:
@@ -195,13 +195,13 @@ def do_label(run: Run, shard: tuple[int, int]) -> Summary:
 
 def do_replay(run: Run, shard: tuple[int, int]) -> Summary:
     """Replay this process's share of the scored suites' trajectories."""
-    return evaluate.replay(_trajectories(run, run.scored), run.tasks, _make_env, out=run.out, shard=shard)
+    labeled = downstream.trajectories(run, run.scored)
+    return evaluate.replay(labeled, run.tasks, downstream.make_env, out=run.out, shard=shard)
 
 
 def do_policies(run: Run, shard: tuple[int, int]) -> Summary:
     """Train and evaluate this process's share of the policies."""
-    jobs = [(suite, name, seed) for suite in run.dreamed for name in trainees(run) for seed in range(run.policy_seeds)]
-    return _sum(_policy(run, *job) for job in sharded(jobs, shard))
+    return _sum(summary for job in sharded(downstream.jobs(run), shard) for summary in downstream.do(run, *job))
 
 
 STAGES: dict[str, Callable[[Run, tuple[int, int]], Summary]] = {
@@ -212,84 +212,6 @@ STAGES: dict[str, Callable[[Run, tuple[int, int]], Summary]] = {
     "policies": do_policies,
 }
 """In the order in which they run."""
-
-
-def trainees(run: Run) -> list[str]:
-    """Whose trajectories policies are trained on: every world model, and the rows that no world model makes."""
-    return [spec.name for spec in run.specs] + list(DEMONSTRATED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Recipe:
-    """What one policy is trained on, and what it is called by that."""
-
-    spec: Spec
-    key: str
-    inputs: tuple[str, ...]
-    records: tuple[TrajectoryRecord, ...] = ()
-
-
-def _recipe(run: Run, suite: Suite, name: str, seed: int) -> _Recipe:
-    if name == "random":
-        return _Recipe(spec=registry.find("policies", "random"), key=f"random-{seed}", inputs=())
-    spec = registry.find("policies", run.policy)
-    if name == "teleoperation":
-        records: list[TrajectoryRecord] = []
-        inputs = [f"teleoperation-{TELEOPERATION}"]
-    else:
-        source = "replay" if name == "true_actions" else name
-        records = sorted((t for t in _trajectories(run, [suite]) if t.model == source and t.file), key=lambda t: t.key)
-        inputs = [t.key for t in records]
-        if any(t.latent for t in records) and name != "true_actions":
-            inputs.append(f"teleoperation-{TELEOPERATION}")  # what latent actions mean is learned from real ones
-    if name == "true_actions":
-        inputs = ["true", *inputs]  # the same videos as replay's, with other labels
-    return _Recipe(spec=spec, key=train.policy_key(inputs, spec, seed), inputs=tuple(inputs), records=tuple(records))
-
-
-def _policy(run: Run, suite: Suite, name: str, seed: int) -> Summary:
-    recipe = _recipe(run, suite, name, seed)
-    where = evaluate.starts(suite, run.episodes)
-    if name == "random":
-        policy = (recipe.spec, recipe.key, lambda: registry.load(recipe.spec))
-        return evaluate.run(name, policy, where, _make_env, out=run.out)
-    if not recipe.inputs:
-        return Summary()  # its videos could not be made: the row has no success, and the table says so
-    fit = (recipe.spec, registry.fitter(recipe.spec))
-    summary = train.run(name, recipe.inputs, lambda: _material(run, name, recipe.records), fit, seed=seed, out=run.out)
-    checkpoint = run.out / "policies" / recipe.key
-    policy = (recipe.spec, recipe.key, lambda: registry.load(recipe.spec, checkpoint=checkpoint))
-    return _sum([summary, evaluate.run(name, policy, where, _make_env, out=run.out)])
-
-
-def _material(run: Run, name: str, records: Sequence[TrajectoryRecord]) -> list[Trajectory]:
-    """The trajectories behind a policy: videos with inferred labels, or with true ones."""
-    from .envs import demonstrations
-
-    if name == "teleoperation":
-        return demonstrations.teleoperation(TELEOPERATION)
-    videos = {video.key: video for video in run.videos(run.dreamed)}
-    latent = name != "true_actions" and any(record.latent for record in records)
-    made = demonstrations.teleoperation(TELEOPERATION) if latent else []
-    for record in records:
-        task = run.tasks[record.suite, record.task]
-        labels = np.load(run.out / str(record.file), allow_pickle=False)
-        if name == "true_actions":
-            labels = demonstrations.true_labels(task)
-        frames = read(run.out / str(videos[record.video].file)).frames
-        made.append(Trajectory(frames=frames, labels=labels, instruction=task.instruction, latent=latent))
-    return made
-
-
-def _trajectories(run: Run, which: Iterable[Suite]) -> list[TrajectoryRecord]:
-    there = RecordFile(run.out / "trajectories.jsonl", TrajectoryRecord).read()
-    spec = registry.find("idms", run.idm)
-    keys = [label.label_key(video, spec) for video in run.videos(which)]
-    return [there[key] for key in keys if key in there]
-
-
-def _make_env(behavior: str, *, scene: str, render: bool) -> Any:
-    return registry.load(registry.find("envs", "metaworld"), behavior=behavior, scene=scene, render=render)
 
 
 def _sum(summaries: Iterable[Summary]) -> Summary:
@@ -364,9 +286,10 @@ def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     spec = registry.find("judges", run.judge)
     judged = judge.answers(run.videos(run.scored), spec, rubrics=run.chosen_rubrics(), out=run.out)
     episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
-    replays = [episodes[k] for t in _trajectories(run, run.scored) if (k := digest("replay", t.key)) in episodes]
+    labeled = downstream.trajectories(run, run.scored)
+    replays = [episodes[k] for t in labeled if (k := digest("replay", t.key)) in episodes]
     table = scores.scores(judged, replays)
-    success = scores.success(_policy_episodes(run, episodes), {spec.name: run.idm for spec in run.specs})
+    success = scores.success(downstream.episodes(run, episodes), {spec.name: run.idm for spec in run.specs})
     write_json(run.out / "scores.json", table)
     write_json(run.out / "success.json", success)
     groups = {spec.name: "control" if spec.group == "control" else "trained" for spec in run.specs}
@@ -374,17 +297,6 @@ def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     write_json(run.out / "correlation.json", correlation)
     leaderboard.run(run.out, suites=[*run.scored, *run.dreamed])
     return correlation
-
-
-def _policy_episodes(run: Run, episodes: dict[str, EpisodeRecord]) -> list[EpisodeRecord]:
-    owed = set()
-    for suite in run.dreamed:
-        starts = [start.id for start in evaluate.starts(suite, run.episodes)]
-        for name in trainees(run):
-            for seed in range(run.policy_seeds):
-                key = _recipe(run, suite, name, seed).key
-                owed |= {digest("policy", key, suite.name, start, evaluate.HORIZON) for start in starts}
-    return [episode for key, episode in episodes.items() if key in owed]
 
 
 def _remember(run: Run, note: dict[str, Any]) -> None:

@@ -119,6 +119,9 @@ class EpisodeRow(Part):
     behavior: Line
     policy: Line
     success: bool | None
+    progress: Share | None = None
+    planned: int | None = None
+    precision: Share | None = None
     reason: Line | None
 
 

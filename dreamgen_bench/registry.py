@@ -46,7 +46,8 @@ def _foreign(kind: str) -> list[Spec]:
 
 
 def find(kind: str, name: str) -> Spec:
-    """The spec of that name; of the card in that .yaml file; of what is served there: NAME@http://HOST:PORT.
+    """The spec of that name; of the card in that .yaml file; of what is served there: NAME@http://HOST:PORT, or
+    of a policy ws://HOST:PORT.
 
     Raises UserError with the nearest names and all known ones, and where nothing of that name is served.
     """
@@ -54,7 +55,7 @@ def find(kind: str, name: str) -> Spec:
     read = getattr(importlib.import_module(f"dreamgen_bench.{kind}"), "from_file", None)
     if read and name.endswith((".yaml", ".yml")):
         return _of_file(Path(name), read, known)
-    served, _, address = name.partition("@")
+    served, _, address = ("", "", name) if name.startswith(("ws://", "wss://")) else name.partition("@")
     if address:
         return _served(kind, served, address)
     if name in known:
@@ -65,7 +66,7 @@ def find(kind: str, name: str) -> Spec:
 def _served(kind: str, name: str, address: str) -> Spec:
     ask = getattr(importlib.import_module(f"dreamgen_bench.{kind}"), "served", None)
     if ask is None:
-        raise UserError(f"{name}@{address}: only world models can be served")
+        raise UserError(f"{name}@{address}: only world models and policies can be served")
     return ask(name, address)
 
 

@@ -104,7 +104,9 @@ def _aggregate(values: list[float], tasks: list[str], planned: int) -> Row:
 def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[Row]:
     """One row per (model, suite, policy recipe): the success rate over episodes; a crashed episode is a failure.
 
-    idms: model -> the IDM whose labels trained its policy ('' for true actions and floors).
+    idms: model -> the IDM whose labels trained its policy ('' for true actions and floors). Where the environment told
+    how far episodes came, a row has their mean `progress`; where policies could be stopped early, its interval is one
+    that allows it, and it says how many episodes were planned.
     """
     groups: dict[tuple[str, str, str], list[EpisodeRecord]] = {}
     for episode in episodes:
@@ -125,9 +127,57 @@ def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[
                 "crashed": sum(e.success is None for e in group),
                 "seeds": len({e.policy for e in group}),
                 "behaviors": _by_behavior(group),
+                **_progress(group),
+                **_sequential(group),
             }
         )
     return sorted(rows, key=lambda row: (row["suite"], row["policy"], row["model"]))
+
+
+def _progress(group: list[EpisodeRecord]) -> Row:
+    """Nothing for episodes of before it was noted; a crashed episode came nowhere."""
+    if all(episode.progress is None for episode in group):
+        return {}
+    known = [e.progress or 0.0 for e in group if e.progress is not None or e.success is None]
+    return {"progress": _rounded(sum(known) / len(known))}
+
+
+def _sequential(group: list[EpisodeRecord]) -> Row:
+    """The mean over policies, and an interval of it that holds although each was stopped when it was narrow enough."""
+    if all(episode.precision is None for episode in group):
+        return {}
+    policies: dict[str, list[EpisodeRecord]] = {}
+    for episode in group:
+        policies.setdefault(episode.policy, []).append(episode)
+    done = [(sum(bool(e.success) for e in tried), len(tried)) for tried in policies.values()]
+    level = 1 - 0.05 / len(done)  # each is so sure that all are at once 95 % sure
+    intervals = [stats.anytime_interval(wins, n, level=level) for wins, n in done]
+    return {
+        "mean": _rounded(sum(wins / n for wins, n in done) / len(done)),
+        "ci95": [_rounded(sum(ends) / len(done)) for ends in zip(*intervals, strict=True)],
+        "interval": "anytime-valid: Robbins' beta-binomial mixture, looked at after whole rounds of behaviors",
+        "precision": max(e.precision for e in group if e.precision is not None),
+        "planned_episodes": sum(max(e.planned or 0 for e in tried) for tried in policies.values()),
+    }
+
+
+def flips(first: Iterable[EpisodeRecord], again: Iterable[EpisodeRecord]) -> Row:
+    """How many outcomes changed when the same policies were tried from the same starts again: `share` with `ci95`.
+
+    Success, failure and crash are three outcomes. Episodes without a counterpart are left out and counted.
+    """
+    before, after = ({e.key: e for e in episodes} for episodes in (first, again))
+    shared = sorted(before.keys() & after.keys())
+    changed = [float(before[key].success is not after[key].success) for key in shared]
+    estimate = stats.mean_interval(changed, tasks=[before[key].task for key in shared])
+    return {
+        "episodes": len(shared),
+        "unmatched": len(before.keys() ^ after.keys()),
+        "flipped": int(sum(changed)),
+        "share": _rounded(estimate.mean),
+        "ci95": [_rounded(v) for v in estimate.ci95] if estimate.ci95 is not None else None,
+        "changed": [before[key].task for key, flipped in zip(shared, changed, strict=True) if flipped],
+    }
 
 
 def _by_behavior(group: list[EpisodeRecord]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
@@ -40,6 +41,7 @@ __all__ = [
     "Estimate",
     "Ranked",
     "agreement",
+    "anytime_interval",
     "bounds",
     "kendall",
     "mean_interval",
@@ -145,6 +147,31 @@ def mean_interval(values: ArrayLike, *, tasks: Sequence[str], seed: int = 0, lev
     if rows.min() >= 0 and rows.max() <= 1:
         low, high = max(low, 0.0), min(high, 1.0)
     return replace(blank, ci95=(low, high), method=method)
+
+
+def anytime_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Interval of a success rate that may be looked at as often as one likes, and stopped at because of what it says.
+
+    Robbins' beta-binomial mixture with a uniform prior: the rates p with B(s + 1, n - s + 1) / (p^s (1 - p)^(n - s))
+    below 1 / (1 - level) (Robbins 1970; Howard et al., Annals of Statistics 2021). With probability `level` it holds
+    the true rate at every n at once. Of episodes of several behaviors the rate is the mean over behaviors, and the
+    looks are to be after whole rounds of one episode of each: by Hoeffding (1956) a round's product is then at most
+    that of as many episodes of equal rate. Wider than Wilson's of a fixed n: +-0.05 takes 1262 episodes at p = .5
+    (Wilson: 381), 244 at .05 (82). ValueError: no number of successes out of n.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n}")
+    if n == 0:
+        return 0.0, 1.0
+    bound = special.betaln(successes + 1, n - successes + 1) - math.log(1 / (1 - level))
+
+    def beyond(p: float) -> float:
+        return float(bound - special.xlogy(successes, p) - special.xlog1py(n - successes, -p))
+
+    rate, edge = successes / n, 1e-15
+    low = optimize.brentq(beyond, edge, rate) if successes else 0.0
+    high = optimize.brentq(beyond, rate, 1 - edge) if successes < n else 1.0
+    return float(low), float(high)
 
 
 def bounds(values: ArrayLike, *, worst: float = 0.0, best: float = 1.0) -> Interval | None:

@@ -377,7 +377,7 @@ def _episodes(finished: Finished, kind: str, model: str, suite: str, maker: str)
         made_by = row.idm if kind == "replay" else row.policy.split(":")[0]
         if (row.kind, row.model, row.suite, made_by) == (kind, model, suite, maker):
             found.append(row)
-    fields = {"task", "seed", "behavior", "policy", "success", "reason"}
+    fields = {"task", "seed", "behavior", "policy", "success", "progress", "planned", "precision", "reason"}
     return [row.model_dump(include=fields) for row in sorted(found, key=lambda e: (e.task, e.seed, e.policy))]
 
 

@@ -18,6 +18,16 @@ def policy_key(inputs: Sequence[str], spec: Spec, seed: int) -> str:
     return digest(list(inputs), spec.id, dict(spec.args), seed)
 
 
+def one_to_one(real: Sequence[Trajectory], neural: Sequence[Trajectory]) -> list[Trajectory]:
+    """Both kinds in turn, equally often: the smaller is gone through again (DreamGen, sec. 2.5). Neither may be empty.
+
+    A recipe that draws from all that it is given then draws as often from one kind as from the other; exactly so
+    where all trajectories are of one length.
+    """
+    count = max(len(real), len(neural))
+    return [kind[number % len(kind)] for number in range(count) for kind in (real, neural)]
+
+
 def run(
     name: str,
     inputs: Sequence[str],

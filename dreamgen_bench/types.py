@@ -313,5 +313,8 @@ class EpisodeRecord(Record):
     policy: str = ""  # '' for a replay
     idm: str = ""
     success: bool | None  # null where the episode crashed
+    progress: float | None = None  # 0-1, the furthest that it came, where the environment tells it; 1 is success
+    planned: int | None = None  # episodes of this policy, of which fewer were run if the rate was known earlier:
+    precision: float | None = None  # to within so much on either side
     reason: str | None = None
     seconds: float = 0.0

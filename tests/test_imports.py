@@ -36,6 +36,7 @@ ALLOWED = {
     "record": LEAVES | {"scores"},
     "archive": LEAVES | {"record", "suites"},
     "serving": LEAVES,
+    "serve_policy": LEAVES | {"policies", "registry", "store"},
     "annotate": LEAVES | {"store", "video"},
     "preferences": LEAVES | {"annotate", "stats", "store"},
     **{stage: LEAVES | {"suites", "store", "video"} for stage in STAGES},
@@ -78,6 +79,13 @@ def test_adapting_knows_cards_and_files_and_no_stage():
         assert imported(path) <= LEAVES | may, path
     users = {path for path in PACKAGE.rglob("*.py") if "adapt" in imported(path) and path.parent.name != "adapt"}
     assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"cli"}
+
+
+def test_exporting_knows_what_policies_are_trained_on_and_nothing_of_training():
+    """Layouts know clips; one module knows run folders."""
+    for path in (PACKAGE / "export").glob("*.py"):
+        more = {"downstream", "loop", "video"} if path.name == "source.py" else set()
+        assert imported(path) <= LEAVES | {"registry", "store"} | more, path
 
 
 def test_only_plots_draws():

@@ -42,7 +42,8 @@ def checkpoint(recipe, tmp_path_factory):
 
 def test_importing_the_folder_needs_no_torch():
     """Listing policies works without their libraries."""
-    code = "import dreamgen_bench.policies, dreamgen_bench.policies.bc_chunk, sys; assert 'torch' not in sys.modules"
+    names = "bc_chunk, diffusion, exchange, imitation, websocket"
+    code = f"from dreamgen_bench.policies import {names}; import sys; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -79,6 +80,20 @@ def test_fitting_is_determined_by_the_seed(recipe, tmp_path):
         acts.append(registry.load(recipe, checkpoint=made).act(observation("go left")))
     np.testing.assert_array_equal(acts[0], acts[1])
     assert not np.array_equal(acts[0], acts[2])
+
+
+def test_what_a_diffusion_policy_draws_is_the_episodes():
+    """Two episodes differ in their noise, and the same one is the same again; how sure it is, is in how little."""
+    from dreamgen_bench.policies.diffusion import DiffusionPolicy, _network
+
+    policy = DiffusionPolicy(_network().eval(), np.zeros(4, np.float32), np.ones(4, np.float32))
+    acts = []
+    for number in (1, 2, 1):
+        policy.reset()
+        policy.seed(number)
+        acts.append([policy.act(observation("go left")) for _ in range(2)])
+    np.testing.assert_array_equal(acts[0], acts[2])
+    assert not np.array_equal(acts[0], acts[1]) and not np.array_equal(acts[0][0], acts[0][1])
 
 
 def test_a_missing_checkpoint_is_the_users_to_mend(recipe, tmp_path):

@@ -323,3 +323,38 @@ def test_intervals_of_means_cover_a_planted_truth():
         found = stats.mean_interval(rng.binomial(1, rate), tasks=tasks(30, 3), seed=seed)
         held += found.ci95[0] <= 0.6 <= found.ci95[1]
     assert 0.91 <= held / 300 <= 0.985
+
+
+# Intervals that may be looked at
+
+
+def test_an_anytime_interval_is_where_the_mixture_ratio_is_twenty():
+    """Its ends by the formula itself, at a point with a closed form: no success of n gives (n + 1)(1 - p)^n = 1/20."""
+    low, high = stats.anytime_interval(0, 50)
+    assert low == 0.0 and 51 * (1 - high) ** 50 == pytest.approx(1 / 20, rel=1e-9)
+    low, high = stats.anytime_interval(50, 50)
+    assert high == 1.0 and 51 * low**50 == pytest.approx(1 / 20, rel=1e-9)
+    assert stats.anytime_interval(0, 0) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="3 successes of 2"):
+        stats.anytime_interval(3, 2)
+
+
+def test_an_anytime_interval_is_wider_than_one_of_a_fixed_n():
+    """What looking costs."""
+    for wins, n in ((10, 20), (3, 100), (300, 600)):
+        low, high = stats.anytime_interval(wins, n)
+        fixed = stats.mean_interval([1.0] * wins + [0.0] * (n - wins), tasks=[str(i) for i in range(n)]).ci95
+        assert high - low > fixed[1] - fixed[0] and low < wins / n < high
+
+
+@pytest.mark.parametrize("rates", [(0.5,) * 6, (0.05,) * 6, (0.9, 0.9, 0.1, 0.1, 0.5, 0.0), (1.0, 1.0, 0.0, 0.0)])
+def test_looking_after_each_round_and_stopping_when_wrong_still_covers(rates):
+    """An adversary stops as soon as the interval misses: that happens in at most 5 % of runs."""
+    rounds, runs = 50, 300
+    wins = (np.random.default_rng(0).random((runs, rounds, len(rates))) < rates).sum(2).cumsum(1)
+    true, looks = float(np.mean(rates)), len(rates) * np.arange(1, rounds + 1)
+    missed = np.zeros(runs, bool)
+    for n, column in zip(looks, wins.T, strict=True):
+        ends = {s: stats.anytime_interval(int(s), int(n)) for s in np.unique(column)}
+        missed |= [not ends[s][0] <= true <= ends[s][1] for s in column]
+    assert missed.mean() <= 0.05

@@ -1,6 +1,8 @@
 """The command line: each verb parses, calls the library, and prints. Nothing else in the package prints."""
 
-from . import adaptation, board, judges, labelling, runs, service, shelf, tables
+from . import adaptation, board, judges, labelling, policies, runs, service, shelf, tables
 from .frame import app, main
 
-__all__ = ["adaptation", "app", "board", "judges", "labelling", "main", "runs", "service", "shelf", "tables"]
+__all__ = [
+    "adaptation", "app", "board", "judges", "labelling", "main", "policies", "runs", "service", "shelf", "tables",
+]  # fmt: skip

@@ -41,7 +41,13 @@ Rubrics = Annotated[
     typer.Option("--rubric", help="Question by name, or a YAML file; once for each. By default IF and PA."),
 ]
 IdmName = Annotated[str, typer.Option("--idm", help="Inverse dynamics model by name.")]
-PolicyName = Annotated[str, typer.Option("--policy", help="Policy recipe by name.")]
+PolicyName = Annotated[str, typer.Option("--policy", help="Policy recipe by name, or ws://HOST:PORT of a served one.")]
+Mixture = Annotated[
+    str, typer.Option(help="What policies are trained on: neural, or cotrain (with teleoperation, 1:1).")
+]
+Precision = Annotated[
+    Optional[float], typer.Option(help="Try a policy no more once its rate is known to within this on either side.")
+]
 Episodes = Annotated[int, typer.Option(help="Episodes per behavior for each policy.")]
 PolicySeeds = Annotated[int, typer.Option(help="Policies trained per world model.")]
 Shard = Annotated[str, typer.Option(help="i/n: this machine's share of the work, for clusters.")]

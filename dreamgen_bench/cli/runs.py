@@ -14,10 +14,12 @@ from .frame import (
     IdmName,
     JudgeName,
     Limit,
+    Mixture,
     Models,
     Out,
     PolicyName,
     PolicySeeds,
+    Precision,
     Rubrics,
     Seeds,
     Shard,
@@ -94,12 +96,15 @@ def run_(
     policy: PolicyName = "bc-chunk",
     episodes: Episodes = 12,
     policy_seeds: PolicySeeds = 1,
+    mixture: Mixture = "neural",
+    precision: Precision = None,
     downstream: Annotated[bool, typer.Option(help="Train and evaluate policies too.")] = True,
     workers: Workers = None,
 ) -> None:
     """Every stage, resumable: videos, judgments, labels, policies, episodes, tables, plot and page."""
     fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, judge=judge, idm=idm, policy=policy)
     fields |= dict(episodes=episodes, policy_seeds=policy_seeds, downstream=downstream)
+    fields |= dict(mixture=mixture, precision=precision)
     _everything(configured(suites, models, out, **fields), workers)
 
 
@@ -187,10 +192,12 @@ def _policies(name: str, summary: str, line: str) -> None:
         policy: PolicyName = "bc-chunk",
         episodes: Episodes = 12,
         policy_seeds: PolicySeeds = 1,
+        mixture: Mixture = "neural",
+        precision: Precision = None,
         shard: Shard = "1/1",
     ) -> None:
         fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, idm=idm, policy=policy)
-        fields |= dict(episodes=episodes, policy_seeds=policy_seeds)
+        fields |= dict(episodes=episodes, policy_seeds=policy_seeds, mixture=mixture, precision=precision)
         perform(("policies",), configured(suites, models, out, **fields), shard)
 
     verb.__doc__ = summary

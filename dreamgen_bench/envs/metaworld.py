@@ -59,7 +59,9 @@ class MetaWorld(gymnasium.Env):
     observation: {"image": uint8 [64, 64, 3], "state": float32 [4] hand x, y, z in metres and finger opening 0-1}.
     action: float32 [4], the waypoint: hand x, y, z in metres, and grip effort in [-1 open, 1 closed].
     reset(seed=, options={"look": NAME}) gives the bit-same first frame for the same (behavior, scene, seed, look) in
-    any process. info["success"] tells whether the behavior has succeeded at any control step so far.
+    any process. info["success"] tells whether the behavior has succeeded at any control step so far, and
+    info["progress"], 0-1, how far it came at best: 1 for a success, else the most of Meta-World's `in_place_reward`,
+    which says how near the object or the hand is to the goal and is seldom 0 at the start.
 
     Raises KeyError for an unknown behavior or scene, and ValueError for a behavior that its scene does not allow.
     """
@@ -80,7 +82,7 @@ class MetaWorld(gymnasium.Env):
         self._hand = np.array(self._scene.hand if self._scene else self.sim.hand_init_pos)
         self.camera = Camera(self.model, size) if render else None
         self.look: Look | None = None
-        self.success = False
+        self.success, self.progress = False, 0.0
         self.observation_space = gymnasium.spaces.Dict(
             image=gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8),
             state=gymnasium.spaces.Box(-np.inf, np.inf, (4,), np.float32),
@@ -110,7 +112,7 @@ class MetaWorld(gymnasium.Env):
         self._marker = np.array(self.sim._target_pos, float)
         if self.scene == "puck" and self.behavior == "push":
             self._marker = self._above
-        self.success = False
+        self.success, self.progress = False, 0.0
         return self._observe(), {"success": False, "seed": seed}
 
     def _place(self, numbers: np.ndarray) -> None:
@@ -151,12 +153,14 @@ class MetaWorld(gymnasium.Env):
         for _ in range(STRIDE):
             hand = self.sim.get_endeff_pos()
             reward, _ = self.control(np.append((action[:3] - hand) * GAIN, action[3]))
-        return self._observe(), float(reward), False, False, {"success": self.success}
+        return self._observe(), float(reward), False, False, {"success": self.success, "progress": self.progress}
 
     def control(self, action: np.ndarray) -> tuple[float, np.ndarray]:
         """One control step of 12.5 ms with Meta-World's own action (hand motion, grip), in [-1, 1] [4]."""
         state, reward, _, _, info = self.sim.step(np.clip(action, -1.0, 1.0).astype(np.float32))
         self.success = self.success or bool(info["success"])
+        in_place = float(np.clip(info.get("in_place_reward", 0.0), 0.0, 1.0))
+        self.progress = 1.0 if self.success else max(self.progress, in_place)
         return float(reward), state
 
     @property

@@ -38,3 +38,10 @@ SPECS = [
         summary="uniform waypoints: the floor",
     ),
 ]
+
+
+def served(name: str, address: str) -> Spec:
+    """The spec of what is served at ws://HOST:PORT."""
+    from .websocket import spec
+
+    return spec(name, address)
