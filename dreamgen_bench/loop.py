@@ -260,7 +260,7 @@ def _material(run: Run, name: str, records: Sequence[TrajectoryRecord]) -> list[
 
     if name == "teleoperation":
         return demonstrations.teleoperation(TELEOPERATION)
-    videos = {video.key: video for video in run.videos(run.dreamed)}
+    videos = {video.key: video for video in run.videos((*run.scored, *run.dreamed))}
     made = []
     for record in records:
         task = run.tasks[record.suite, record.task]
@@ -310,8 +310,12 @@ class Workers:
 
     def run(self, stage: str, run: Run) -> Summary:
         """Every process does its share; the first error is raised here."""
+        return self.share(STAGES[stage], run)
+
+    def share(self, act: Callable[[Any, tuple[int, int]], Summary], job: Any) -> Summary:
+        """`act(job, (i, n))` in every process; the first error is raised here."""
         shards = [(index + 1, self.count) for index in range(self.count)]
-        return _sum(self._pool.map(STAGES[stage], [run] * self.count, shards))
+        return _sum(self._pool.map(act, [job] * self.count, shards))
 
     def peak_memory(self) -> float | None:
         """GiB held at most so far by all of them."""
@@ -352,14 +356,9 @@ def everything(run: Run, *, workers: int, watch: Callable[[str, Run], Any]) -> d
 def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     """Records -> scores.json, success.json, correlation.json, leaderboard.*, report/. Returns the correlation."""
     _remember(run, note)
-    videos = {video.key for video in run.videos(run.scored)}
-    spec = registry.find("judges", run.judge)
-    wanted = {(rubric.name, spec.id) for rubric in run.chosen_rubrics()}
-    judged = RecordFile(run.out / "judgments.jsonl", Judgment).read().values()
-    episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
-    replays = [episodes[k] for t in _trajectories(run, run.scored) if (k := digest("replay", t.key)) in episodes]
-    table = scores.scores([j for j in judged if j.video in videos and (j.rubric, j.judge) in wanted], replays)
-    success = scores.success(_policy_episodes(run, episodes), {spec.name: run.idm for spec in run.specs})
+    judged, replays, policies = records(run)
+    table = scores.scores(judged, replays)
+    success = scores.success(policies, {spec.name: run.idm for spec in run.specs})
     write_json(run.out / "scores.json", table)
     write_json(run.out / "success.json", success)
     groups = {spec.name: "control" if spec.group == "control" else "trained" for spec in run.specs}
@@ -367,6 +366,18 @@ def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     write_json(run.out / "correlation.json", correlation)
     leaderboard.run(run.out, suites=[*run.scored, *run.dreamed])
     return correlation
+
+
+def records(run: Run) -> tuple[list[Judgment], list[EpisodeRecord], list[EpisodeRecord]]:
+    """This run's judgments, its trajectories replayed open loop, and its policies' episodes, as far as there are any."""
+    videos = {video.key for video in run.videos(run.scored)}
+    spec = registry.find("judges", run.judge)
+    wanted = {(rubric.name, spec.id) for rubric in run.chosen_rubrics()}
+    judged = RecordFile(run.out / "judgments.jsonl", Judgment).read().values()
+    episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
+    replays = [episodes[k] for t in _trajectories(run, run.scored) if (k := digest("replay", t.key)) in episodes]
+    judged = [j for j in judged if j.video in videos and (j.rubric, j.judge) in wanted]
+    return judged, replays, _policy_episodes(run, episodes)
 
 
 def _policy_episodes(run: Run, episodes: dict[str, EpisodeRecord]) -> list[EpisodeRecord]:

@@ -32,7 +32,7 @@ from dreamgen_bench.coefficients import KERNELS
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 DRAWS = 8_000
-RESAMPLES = 2_000
+RESAMPLES = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The command line: each verb parses, calls the library, and prints. Nothing else in the package prints."""
 
-from . import adaptation, board, judges, runs, service, shelf, tables
+from . import adaptation, board, judges, runs, service, shelf, studies, tables
 from .frame import app, main
 
-__all__ = ["adaptation", "app", "board", "judges", "main", "runs", "service", "shelf", "tables"]
+__all__ = ["adaptation", "app", "board", "judges", "main", "runs", "service", "shelf", "studies", "tables"]
