@@ -55,7 +55,7 @@ def _useful(
         column = np.asarray(values, float)
         if column.shape != (models,) or not np.isfinite(column).all():
             raise ValueError(f"covariate {name!r} needs one finite number for each of {models} models")
-        if np.ptp(column) == 0:
+        if len(set(column.tolist())) < 2:
             left_out[name] = "the same for all models"
             continue
         scaled = (column - column.mean()) / column.std()

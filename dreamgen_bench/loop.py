@@ -369,7 +369,7 @@ def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
 
 
 def records(run: Run) -> tuple[list[Judgment], list[EpisodeRecord], list[EpisodeRecord]]:
-    """This run's judgments, its trajectories replayed open loop, and its policies' episodes, as far as there are any."""
+    """This run's judgments, its trajectories replayed open loop, and its policies' episodes, as far as they go."""
     videos = {video.key for video in run.videos(run.scored)}
     spec = registry.find("judges", run.judge)
     wanted = {(rubric.name, spec.id) for rubric in run.chosen_rubrics()}

@@ -13,6 +13,16 @@ The field divides r by the root of both reliabilities, and its interval alike (H
 (Padilla & Veprinsky 2012); Moss (arXiv 1911.01576) shows that such intervals fail for few subjects. Ours is a
 generalized interval (Weerahandi 1993): draws of the covariance of the measured values, as right-Haar posteriors give
 them, which is exact without noise (Berger & Sun 2008, Annals of Statistics 36), less the noise estimated from the rows.
+In how many percent of draws 95 % intervals held the true r, lowest to highest of 18 settings (true r = 0, .6, .9; 8, 14,
+20 models; two populations of rates, one with many models near the floor; 300 draws each, so +-3):
+
+    noise in the axes' variance             2-5 %    7-18 %
+    corrected                               94-99    92-98
+    Fisher z, noise left in                 91-100   53-98
+    Fisher z over both reliabilities        93-100   93-99     about 6 % wider
+    bootstrap over models, percentile       78-97    77-94
+
+and of another 18 settings with 1,000 draws each (4-8 and 16-17 %; `dreamgen-bench study planted-truth`): 94-97.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ ALLOWED = {
     "noise": {"agreement", "coefficients", "crossed"},
     "confounds": set(),
     "measured": LEAVES | {"noise", "store"},
+    "metrics": LEAVES,
     "planted": {"agreement", "crossed", "noise", "stats"},
     "store": LEAVES,
     "video": LEAVES,
@@ -77,6 +78,14 @@ def test_adapting_knows_cards_and_files_and_no_stage():
         assert imported(path) <= LEAVES | may, path
     users = {path for path in PACKAGE.rglob("*.py") if "adapt" in imported(path) and path.parent.name != "adapt"}
     assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"cli"}
+
+
+def test_studies_use_stages_and_nobody_but_the_command_line_uses_studies():
+    """A study hands out work and reads records; it is no part of the loop."""
+    users = {path for path in PACKAGE.rglob("*.py") if "studies" in imported(path) and path.parent.name != "studies"}
+    assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"cli"}
+    for path in (PACKAGE / "studies").glob("*.py"):
+        assert not {"world_models", "idms", "policies", "judges", "cli"} & imported(path), path
 
 
 def test_only_plots_draws():
