@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as scipy_stats
 
+from dreamgen_bench.coefficients import KERNELS, Kernel
+
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
-Kernel = Callable[[Array, Array], Array]
 
 FEWEST_FOR_INTERVAL = 4
 EXACT_UP_TO = 8  # 8! = 40,320 orders
@@ -151,6 +152,16 @@ def agreement(
     return Agreement(n_models=len(x), **found, leave_one_out=_leave_one_out(x, y, names), note=_note(len(x)))
 
 
+def interval(
+    name: str, score: ArrayLike, success: ArrayLike, *, seed: int = 0, resamples: int = 4_999
+) -> Interval | None:
+    """The 95 % interval of one coefficient by name, as `agreement` has it; None where it has none."""
+    x, y = _axes(score, success)
+    if _undefined(x, y, least=KERNELS[name][1]):
+        return None
+    return _interval(name, float(KERNELS[name][0](x, y)), (x, y), seed=seed, resamples=resamples)[0]
+
+
 def _with_uncertainty(
     name: str, x: Array, y: Array, *, seed: int, resamples: int, again: tuple[Array, Array] | None
 ) -> Coefficient:
@@ -159,21 +170,27 @@ def _with_uncertainty(
     if why:
         return Coefficient(value=None, why=why)
     value = float(kernel(x, y))
-    interval, dropped = None, 0
-    if len(x) < FEWEST_FOR_INTERVAL:
-        why = f"{len(x)} models: no interval below {FEWEST_FOR_INTERVAL}"
-    elif name == "pearson":
-        interval = _fisher(value, 1 / (len(x) - 3))
-        why = None if interval else "the points lie on a line: no interval"
-    elif name == "mmrv":
-        interval = _log_jackknife(value, x, y)
-        why = None if interval else "no rank is violated with any model left out: no interval"
-    else:
-        interval, dropped = _rank_interval(name, value, x, y, seed=seed, resamples=resamples)
-        why = None if interval else "too few distinct values: no interval"
+    ends, dropped, why = _interval(name, value, (x, y), seed=seed, resamples=resamples)
     p = _permutation_p(kernel, x, y, seed=seed, alternative="less" if name == "mmrv" else "two-sided")
     ci95_rows = _percentile(kernel(*again))[0] if again else None
-    return Coefficient(value=value, ci95=interval, p=p, why=why, dropped=dropped, ci95_rows=ci95_rows)
+    return Coefficient(value=value, ci95=ends, p=p, why=why, dropped=dropped, ci95_rows=ci95_rows)
+
+
+def _interval(
+    name: str, value: float, axes: tuple[Array, Array], *, seed: int, resamples: int
+) -> tuple[Interval | None, int, str | None]:
+    """The interval that the module says, how many resamples had none, and why there is none."""
+    x, y = axes
+    if len(x) < FEWEST_FOR_INTERVAL:
+        return None, 0, f"{len(x)} models: no interval below {FEWEST_FOR_INTERVAL}"
+    if name == "pearson":
+        ends = _fisher(value, 1 / (len(x) - 3))
+        return ends, 0, None if ends else "the points lie on a line: no interval"
+    if name == "mmrv":
+        ends = _log_jackknife(value, x, y)
+        return ends, 0, None if ends else "no rank is violated with any model left out: no interval"
+    ends, dropped = _rank_interval(name, value, x, y, seed=seed, resamples=resamples)
+    return ends, dropped, None if ends else "too few distinct values: no interval"
 
 
 def _rank_interval(
@@ -333,52 +350,6 @@ def _undefined(score: Array, success: Array, *, least: int) -> str | None:
     return f"{' and '.join(flat)} the same for all models" if flat else None
 
 
-# The kernels take float arrays [..., models], broadcast, and return [...]; NaN where an axis is constant.
-# They exist beside scipy's functions because bootstrap and permutation need thousands of values at once.
-
-
-def _pearson_kernel(score: Array, success: Array) -> Array:
-    x = score - score.mean(-1, keepdims=True)
-    y = success - success.mean(-1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = (x * y).sum(-1) / np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
-    # Centering can leave rounding noise on a constant axis, and noise correlates with anything.
-    flat = (np.ptp(score, -1) == 0) | (np.ptp(success, -1) == 0)
-    return np.asarray(np.where(flat, np.nan, np.clip(r, -1, 1)))
-
-
-def _spearman_kernel(score: Array, success: Array) -> Array:
-    return _pearson_kernel(scipy_stats.rankdata(score, axis=-1), scipy_stats.rankdata(success, axis=-1))
-
-
-def _kendall_kernel(score: Array, success: Array) -> Array:
-    x, y = _pair_signs(score), _pair_signs(success)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((x * y).sum(-1) / np.sqrt((x != 0).sum(-1) * (y != 0).sum(-1)))
-
-
-def _mmrv_kernel(score: Array, success: Array) -> Array:
-    gap = success[..., :, None] - success[..., None, :]
-    violated = (score[..., :, None] > score[..., None, :]) != (gap > 0)
-    return np.asarray((np.abs(gap) * violated).max(-1).mean(-1))
-
-
-def _pairwise_accuracy_kernel(score: Array, success: Array) -> Array:
-    x, y = _pair_signs(score), _pair_signs(success)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(((1 + x * y) / 2 * (y != 0)).sum(-1) / (y != 0).sum(-1))
-
-
-# name -> (kernel, fewest models that define it)
-KERNELS: dict[str, tuple[Kernel, int]] = {
-    "pearson": (_pearson_kernel, 3),
-    "spearman": (_spearman_kernel, 3),
-    "kendall": (_kendall_kernel, 3),
-    "mmrv": (_mmrv_kernel, 2),
-    "pairwise_accuracy": (_pairwise_accuracy_kernel, 2),
-}
-
-
 def _coefficient(name: str, score: ArrayLike, success: ArrayLike) -> Coefficient:
     kernel, least = KERNELS[name]
     x, y = _axes(score, success)
@@ -390,8 +361,3 @@ def _snap(axis: Array) -> Array:
     # The same rates summed in another order differ in the last bit, which ranks would take seriously.
     scale = 2.0 ** math.frexp(float(np.abs(axis).max(initial=0.0)))[1]
     return np.asarray(np.round(axis / scale, 12) * scale)
-
-
-def _pair_signs(axis: Array) -> Array:
-    i, j = np.triu_indices(axis.shape[-1], 1)
-    return np.sign(axis[..., i] - axis[..., j])

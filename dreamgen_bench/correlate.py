@@ -7,12 +7,12 @@ import difflib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dreamgen_bench import stats
+from dreamgen_bench import confounds, measured, noise, stats
 
 SCHEMA = 1
 # The paper's bench score (sec. 4) is the mean of these two.
@@ -68,7 +68,14 @@ def from_table(path: str | Path, *, score: str, success: str, model: str | None 
     return found | {"n_rows": len(rows), "n_missing": len(rows) - len(full)} | _group(*axes, models=lines)
 
 
-def run(scores: list[Row], success: list[Row], *, groups: dict[str, str]) -> dict[str, Any]:
+def run(
+    scores: list[Row],
+    success: list[Row],
+    *,
+    groups: dict[str, str],
+    rows: measured.Rows | None = None,
+    covariates: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, Any]:
     """The contents of `correlation.json` from the rows of `scores.json` and `success.json`.
 
     `groups` says of every model whether it is `trained` or a `control`. A model's score is the mean of its
@@ -79,8 +86,11 @@ def run(scores: list[Row], success: list[Row], *, groups: dict[str, str]) -> dic
 
     Intervals of averages: suites hold different tasks, so their errors are independent and half-widths add in
     squares (Zou & Donner 2008). The two rubrics judge the same videos, so their errors are not; half-widths
-    are averaged, as if they moved together, which is never too narrow. ValueError: two rows for one cell, an
-    unknown group.
+    are averaged, as if they moved together, which is never too narrow.
+
+    `rows`, the single measurements behind both, add to each group `corrected` (Pearson's r without the noise of
+    either axis) and `hierarchical` (intervals over models, tasks and repeats). `covariates` (name -> model ->
+    number) adds `partial`. ValueError: two rows for one cell, an unknown group.
     """
     unknown = sorted(set(groups.values()) - set(GROUPS))
     if unknown:
@@ -97,10 +107,13 @@ def run(scores: list[Row], success: list[Row], *, groups: dict[str, str]) -> dic
             if reason:
                 left.setdefault((model, reason), []).append(name)
         kept = [model for model in everyone if reasons[model] is None]
+        members = {key: [m for m in kept if groups[m] == group] for group, key in GROUPS.items()} | {"all": kept}
         found[name] = {
-            key: _group(axis, outcome, models=[model for model in kept if groups[model] == group])
-            for group, key in GROUPS.items()
-        } | {"all": _group(axis, outcome, models=kept)}
+            key: _group(axis, outcome, models=models)
+            | (_without_noise(rows, name, models) if rows is not None else {})
+            | (_without_confounds(covariates, axis, outcome, models) if covariates else {})
+            for key, models in members.items()
+        }
     return {
         "schema": SCHEMA,
         "score": SCORE,
@@ -129,6 +142,27 @@ def _group(axis: Axis, outcome: Axis, *, models: Iterable[str]) -> dict[str, Any
             for m, a, b in points
         ]
     }
+
+
+def _without_noise(rows: measured.Rows, name: str, models: Sequence[str]) -> dict[str, Any]:
+    axes = [measured.cells(rows, axis, sorted(models)) for axis in (name, measured.SUCCESS)]
+    if not models or axes[0] is None or axes[1] is None:
+        return {"corrected": None, "hierarchical": None}
+    intervals = noise.hierarchical(axes[0], axes[1])
+    return {
+        "corrected": noise.corrected(axes[0], axes[1]).json(),
+        "hierarchical": {key: stats.plain(ends) for key, ends in intervals.items()},
+    }
+
+
+def _without_confounds(
+    covariates: Mapping[str, Mapping[str, float]], axis: Axis, outcome: Axis, models: Sequence[str]
+) -> dict[str, Any]:
+    known = {name: [of[m] for m in models] for name, of in covariates.items() if all(m in of for m in models)}
+    x, y = [axis[m].mean for m in models], [outcome[m].mean for m in models]
+    one = {name: confounds.partial(x, y, covariates={name: values}) for name, values in known.items()}
+    unknown = sorted(set(covariates) - set(known))
+    return {"partial": {"each": one, "together": confounds.partial(x, y, covariates=known), "unknown": unknown}}
 
 
 def _reason(model: str, groups: dict[str, str], *sides: Side) -> str | None:

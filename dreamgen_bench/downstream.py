@@ -142,7 +142,7 @@ def dreamed(run: Run, name: str, records: Sequence[TrajectoryRecord]) -> Iterato
     """
     from .envs import demonstrations
 
-    videos = {video.key: video for video in run.videos(run.dreamed)}
+    videos = {video.key: video for video in run.videos((*run.scored, *run.dreamed))}
     for record in records:
         task = run.tasks[record.suite, record.task]
         path, labeled = (_inside(run.out, str(file)) for file in (videos[record.video].file, record.file))

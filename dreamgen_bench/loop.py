@@ -241,8 +241,12 @@ class Workers:
 
     def run(self, stage: str, run: Run) -> Summary:
         """Every process does its share; the first error is raised here."""
+        return self.share(STAGES[stage], run)
+
+    def share(self, act: Callable[[Any, tuple[int, int]], Summary], job: Any) -> Summary:
+        """`act(job, (i, n))` in every process; the first error is raised here."""
         shards = [(index + 1, self.count) for index in range(self.count)]
-        return _sum(self._pool.map(STAGES[stage], [run] * self.count, shards))
+        return _sum(self._pool.map(act, [job] * self.count, shards))
 
     def peak_memory(self) -> float | None:
         """GiB held at most so far by all of them."""
@@ -283,13 +287,9 @@ def everything(run: Run, *, workers: int, watch: Callable[[str, Run], Any]) -> d
 def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     """Records -> scores.json, success.json, correlation.json, leaderboard.*, report/. Returns the correlation."""
     _remember(run, note)
-    spec = registry.find("judges", run.judge)
-    judged = judge.answers(run.videos(run.scored), spec, rubrics=run.chosen_rubrics(), out=run.out)
-    episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
-    labeled = downstream.trajectories(run, run.scored)
-    replays = [episodes[k] for t in labeled if (k := digest("replay", t.key)) in episodes]
+    judged, replays, policies = records(run)
     table = scores.scores(judged, replays)
-    success = scores.success(downstream.episodes(run, episodes), {spec.name: run.idm for spec in run.specs})
+    success = scores.success(policies, {spec.name: run.idm for spec in run.specs})
     write_json(run.out / "scores.json", table)
     write_json(run.out / "success.json", success)
     groups = {spec.name: "control" if spec.group == "control" else "trained" for spec in run.specs}
@@ -297,6 +297,16 @@ def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     write_json(run.out / "correlation.json", correlation)
     leaderboard.run(run.out, suites=[*run.scored, *run.dreamed])
     return correlation
+
+
+def records(run: Run) -> tuple[list[Judgment], list[EpisodeRecord], list[EpisodeRecord]]:
+    """This run's judgments, its trajectories replayed open loop, and its policies' episodes, as far as they go."""
+    spec = registry.find("judges", run.judge)
+    judged = judge.answers(run.videos(run.scored), spec, rubrics=run.chosen_rubrics(), out=run.out)
+    episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
+    labeled = downstream.trajectories(run, run.scored)
+    replays = [episodes[k] for t in labeled if (k := digest("replay", t.key)) in episodes]
+    return judged, replays, downstream.episodes(run, episodes)
 
 
 def _remember(run: Run, note: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import stats
+from . import crossed, stats
 from .types import EpisodeRecord, Judgment
 
 Row = dict[str, Any]
@@ -114,7 +114,11 @@ def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[
     rows = []
     for (model, suite, policy), group in groups.items():
         group = sorted(group, key=lambda e: (e.task, e.policy))
-        estimate = stats.mean_interval([float(bool(e.success)) for e in group], tasks=[e.task for e in group])
+        estimate = crossed.interval(
+            [float(bool(e.success)) for e in group],
+            tasks=[e.task for e in group],
+            repeats=[e.policy for e in group],
+        )
         rows.append(
             {
                 "model": model,

@@ -22,6 +22,15 @@ HERE = Path(__file__).parent
 INSTRUCTIONS = yaml.safe_load((HERE.parent / "dreamgen_bench/envs/instructions.yaml").read_text("utf-8"))
 PICK_AND_PLACE = ("pick-place", "pick-place-wall", "shelf-place", "bin-picking", "basketball")
 POLICY_BEHAVIORS = ("button-press", "button-press-topdown", "door-open", "drawer-open", "faucet-open", "window-open")
+NEW_BEHAVIORS = (
+    *("button-press", "button-press-topdown", "button-press-topdown-wall", "button-press-wall", "coffee-button"),
+    *("coffee-push", "dial-turn", "door-close", "door-lock", "door-open", "door-unlock", "drawer-close", "drawer-open"),
+    *("faucet-close", "faucet-open", "handle-press", "handle-press-side", "plate-slide", "plate-slide-back"),
+    *("plate-slide-back-side", "plate-slide-side", "reach-wall", "window-close", "window-open"),
+)
+"""What neural trajectories are to teach that no teleoperation showed: 24, chosen before any policy saw one."""
+ELSEWHERE = ("pick-place", *NEW_BEHAVIORS[::2])
+"""The behavior that teleoperation shows and every second one of the new, in rooms never seen (the paper: 6 and 7)."""
 GROUPS = ("coffee", "door", "drawer", "faucet", "plate", "puck", "window")
 
 DESCRIPTIONS = {
@@ -30,6 +39,9 @@ DESCRIPTIONS = {
     "metaworld-behavior-v1": "Behaviors never seen in teleoperation data, in the lab.",
     "metaworld-environment-v1": "Behaviors seen and new in rooms never seen: table, floor, light and objects drawn.",
     "metaworld-policy-v1": "Starts from which neural trajectories are dreamed, to train a policy of six behaviors.",
+    "metaworld-policy-v2": "Starts from which neural trajectories of 24 behaviors never teleoperated are dreamed, "
+    "in the lab.",
+    "metaworld-policy-environment-v1": "Starts from which neural trajectories are dreamed in rooms never seen.",
 }
 
 
@@ -129,13 +141,25 @@ def policy() -> list[dict]:
     return rows
 
 
+def policy_new() -> list[dict]:
+    return singles(NEW_BEHAVIORS, 12, first=6000, look=lambda seed: "lab")
+
+
+def policy_environment() -> list[dict]:
+    return singles(ELSEWHERE, 12, first=6500, look=lambda seed: f"environment-{seed}")
+
+
 SUITES = {
     "metaworld-seen-v1": seen,
     "metaworld-object-v1": objects,
     "metaworld-behavior-v1": behavior,
     "metaworld-environment-v1": environments,
     "metaworld-policy-v1": policy,
+    "metaworld-policy-v2": policy_new,
+    "metaworld-policy-environment-v1": policy_environment,
 }
+# Those whose own videos train the policy; the others are only scored, and say whose do.
+OWN = ("metaworld-policy-v2", "metaworld-policy-environment-v1")
 
 
 def write(name: str, rows: list[dict]) -> None:
@@ -152,7 +176,7 @@ def write(name: str, rows: list[dict]) -> None:
         "num_frames": NUM_FRAMES,
     }
     if name != "metaworld-policy-v1":
-        header["trajectories"] = "metaworld-policy-v1"
+        header["trajectories"] = name if name in OWN else "metaworld-policy-v1"
     (target / "suite.yaml").write_text(yaml.safe_dump(header, sort_keys=False), "utf-8")
     rng = np.random.default_rng(7)
     drawn: dict[str, np.ndarray] = {}

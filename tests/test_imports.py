@@ -15,15 +15,22 @@ LEAVES = {"types", "version"}
 ALLOWED = {
     "registry": LEAVES,
     "stats": {"agreement"},
-    "agreement": set(),
+    "agreement": {"coefficients"},
+    "coefficients": set(),
+    "crossed": {"stats"},
+    "noise": {"agreement", "coefficients", "crossed"},
+    "confounds": set(),
+    "measured": LEAVES | {"noise", "store"},
+    "metrics": LEAVES,
+    "planted": {"agreement", "crossed", "noise", "stats"},
     "store": LEAVES,
     "video": LEAVES,
     "rows": LEAVES,
     "wire": LEAVES,
     "serve": LEAVES | {"generate", "store", "video", "wire"},
     "suites": LEAVES | {"registry", "rows"},
-    "correlate": LEAVES | {"stats", "agreement", "store"},
-    "scores": LEAVES | {"stats"},
+    "correlate": LEAVES | {"confounds", "measured", "noise", "stats", "agreement", "store"},
+    "scores": LEAVES | {"crossed", "stats"},
     "reliability": set(),
     "corrected": LEAVES,
     "anchors": LEAVES | {"judge", "store"},
@@ -86,6 +93,14 @@ def test_exporting_knows_what_policies_are_trained_on_and_nothing_of_training():
     for path in (PACKAGE / "export").glob("*.py"):
         more = {"downstream", "loop", "video"} if path.name == "source.py" else set()
         assert imported(path) <= LEAVES | {"registry", "store"} | more, path
+
+
+def test_studies_use_stages_and_nobody_but_the_command_line_uses_studies():
+    """A study hands out work and reads records; it is no part of the loop."""
+    users = {path for path in PACKAGE.rglob("*.py") if "studies" in imported(path) and path.parent.name != "studies"}
+    assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"cli"}
+    for path in (PACKAGE / "studies").glob("*.py"):
+        assert not {"world_models", "idms", "policies", "judges", "cli"} & imported(path), path
 
 
 def test_only_plots_draws():

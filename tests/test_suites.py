@@ -12,6 +12,8 @@ DIGESTS = {
     "metaworld-behavior-v1": "08ca6c882d811a7d6974e7fc6b579870e6fa046bf266258bdef2e71dd6945e8f",
     "metaworld-environment-v1": "0a346d147bd57d83045089036baa9876e469b170b95df36481df2346093b0b40",
     "metaworld-object-v1": "265ef104618e040a099e5144ae11ac06439d5ad7ed21e5ccdbadd2c090f13caf",
+    "metaworld-policy-environment-v1": "623f1c4ba120799e2518987a37042031f6e5aad86951570d9af3944c7031c057",
+    "metaworld-policy-v2": "c0ca1c4d3fdda28d55e909b73cfccfa8de01c136e80cca2f4089f48d6a5fa939",
     "metaworld-policy-v1": "0fdc6e72d2d2f4f55a2f504ddec05bbf9f6cab27b513b40ca3ceed47db5a5832",
     "metaworld-seen-v1": "dc259aa86be5df2f6cd63dd7be336f43f14686f29e48905f174a25d7ea97669f",
 }

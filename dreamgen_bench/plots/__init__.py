@@ -1,7 +1,7 @@
 """Figures of records; the only folder that imports matplotlib. Numbers in, a bitmap and a drawing out."""
 
 from .grids import agreement_matrix, behavior_map, rank_shares
-from .lines import loss_curve, ranks_by_judge, scaling
+from .lines import intervals, loss_curve, ranks_by_judge, scaling, shares
 from .style import GROUPS, PAPER
 from .success import score_vs_success
 
@@ -10,9 +10,11 @@ __all__ = [
     "PAPER",
     "agreement_matrix",
     "behavior_map",
+    "intervals",
     "loss_curve",
     "rank_shares",
     "ranks_by_judge",
     "scaling",
     "score_vs_success",
+    "shares",
 ]

@@ -24,7 +24,7 @@ def scaling(
     path_png: Path,
     path_svg: Path,
 ) -> None:
-    """One line a family over (size, value, interval), the sizes on a logarithmic axis."""
+    """One line a family over (size, value, interval), the sizes on a logarithmic axis that also has room for none."""
     with figure_of(6.4, 4.4) as (figure, axes):
         for (name, family), look in zip(sorted(points.items()), _looks(), strict=False):
             ordered = sorted(family, key=lambda point: point[0])
@@ -32,10 +32,14 @@ def scaling(
             for size, _, ends in ordered:
                 if ends:
                     axes.plot([size, size], ends, color=look["color"], linewidth=0.9, alpha=0.65)
-        axes.set_xscale("log")
+        sizes = sorted({point[0] for family in points.values() for point in family})
+        if 0 in sizes:  # below the smallest size the axis is linear down to none at all
+            axes.set_xscale("symlog", linthresh=min((size for size in sizes if size), default=1.0))
+        else:
+            axes.set_xscale("log")
         # Matplotlib's own labels of such an axis are formulas, and we draw none: a name may hold dollar signs.
-        sizes = _apart(sorted({point[0] for family in points.values() for point in family}))
-        axes.set_xticks(sizes, [size_words(size) for size in sizes])
+        shown = _apart([size for size in sizes if size])
+        axes.set_xticks([0] * (0 in sizes) + shown, ["0"] * (0 in sizes) + [size_words(size) for size in shown])
         axes.set_xticks([], minor=True)
         axes.set(xlabel=x, ylabel=y, ylim=(-0.02, 1.02))
         axes.spines[["top", "right"]].set_visible(False)
@@ -52,7 +56,7 @@ def size_words(count: float) -> str:
 
 def _apart(sizes: Sequence[float]) -> list[float]:
     """Those whose labels do not touch on a logarithmic axis; the least is always among them."""
-    kept, room = [sizes[0]], np.log(sizes[-1] / sizes[0]) / 12
+    kept, room = list(sizes[:1]), np.log(sizes[-1] / sizes[0]) / 12 if sizes else 0.0
     for size in sizes[1:]:
         if np.log(size / kept[-1]) >= room:
             kept.append(size)
@@ -68,6 +72,46 @@ def _beside(places: Mapping[str, Sequence[float]], order: Sequence[str]) -> dict
             for at, name in enumerate(sharing):
                 moved[name][judge] = place + 0.4 * (at - (len(sharing) - 1) / 2)
     return moved
+
+
+def shares(
+    points: Mapping[str, Sequence[tuple[float, float, Sequence[float] | None]]],
+    *,
+    x: str,
+    y: str,
+    path_png: Path,
+    path_svg: Path,
+) -> None:
+    """One line a family over (share, value, interval), both axes from 0 to 1."""
+    with figure_of(6.4, 4.4) as (figure, axes):
+        for (name, family), look in zip(sorted(points.items()), _looks(), strict=False):
+            ordered = sorted(family, key=lambda point: point[0])
+            axes.plot([p[0] for p in ordered], [p[1] for p in ordered], label=short(name), **look)
+            for share, _, ends in ordered:
+                if ends:
+                    axes.plot([share, share], ends, color=look["color"], linewidth=0.9, alpha=0.65)
+        axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color=QUIET, alpha=0.18, linewidth=0.6)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        save(figure, path_png=path_png, path_svg=path_svg)
+
+
+def intervals(
+    rows: Sequence[tuple[str, float, Sequence[float] | None]], *, x: str, path_png: Path, path_svg: Path
+) -> None:
+    """One row a name from the top: its value and its interval, beside a line at 0."""
+    with figure_of(6.4, 1.2 + 0.28 * len(rows)) as (figure, axes):
+        for place, (_, value, ends) in enumerate(rows):
+            if ends:
+                axes.plot(ends, [place, place], color=GROUPS["trained"]["color"], linewidth=1.2)
+            axes.plot(value, place, color=GROUPS["trained"]["color"], marker="o", markersize=5)
+        axes.axvline(0, color=QUIET, linewidth=0.8, linestyle=":")
+        axes.set_yticks(range(len(rows)), [short(name) for name, _, _ in rows], fontsize=8)
+        axes.set(xlabel=x)
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+        save(figure, path_png=path_png, path_svg=path_svg)
 
 
 def ranks_by_judge(

@@ -1,0 +1,44 @@
+"""Studies: each one command, resumable over hours, with its records and figures in one folder.
+
+A study is a file here with PRESETS, frozen values that say all that it spends, and `run`, which hands run folders to
+`loop` and draws what came out. It never does a stage's work itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..registry import nearest
+from ..types import UserError
+from . import (
+    idm_vs_latent_actions,
+    new_behaviors,
+    new_environments,
+    planted_truth,
+    real_neural_mix,
+    scaling,
+    score_vs_success,
+    which_metric,
+)
+
+STUDIES: Mapping[str, Any] = {
+    "score-vs-success": score_vs_success,
+    "which-metric": which_metric,
+    "new-behaviors": new_behaviors,
+    "new-environments": new_environments,
+    "scaling": scaling,
+    "idm-vs-latent-actions": idm_vs_latent_actions,
+    "real-neural-mix": real_neural_mix,
+    "planted-truth": planted_truth,
+}
+
+
+def find(name: str, preset: str) -> tuple[Any, Any]:
+    """A study and its preset. Raises UserError with what there is."""
+    if name not in STUDIES:
+        raise UserError(f"no study named {name!r}{nearest(name, list(STUDIES))}")
+    study = STUDIES[name]
+    if preset not in study.PRESETS:
+        raise UserError(f"{name} has no preset {preset!r}; choose from: {', '.join(study.PRESETS)}")
+    return study, study.PRESETS[preset]
