@@ -33,10 +33,10 @@ def rows(run: Path) -> list[tuple[str, ...]]:
         outcomes = grouped.get((model, suite))
         values, tasks = zip(*outcomes, strict=True) if outcomes else ((), ())
         apart = stats.mean_interval(values, tasks=tasks) if outcomes else None
-        apart_cell = "–" if apart is None else f"{apart.mean:.2f} [{apart.ci95[0]:.2f}, {apart.ci95[1]:.2f}]"
         mean_seconds = sum(seconds[model, suite]) / max(1, len(seconds[model, suite]))
         order = (suite, spec.group == "control", -(table[model, suite, "executable"]["mean"] or 0))
-        found.append((order, (*described(spec), suite, *cells, apart_cell, f"{mean_seconds:.2f}")))
+        cells.append(interval(apart and apart.json()))
+        found.append((order, (*described(spec), suite, *cells, f"{mean_seconds:.2f}")))
     return [row for _, row in sorted(found)]
 
 
@@ -61,7 +61,7 @@ def interval(row: dict | None) -> str:
     """A score as it stands in every table of ours."""
     if row is None or row["mean"] is None:
         return "–"
-    return f"{row['mean']:.2f} [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}]" if row["ci95"] else f"{row['mean']:.2f}"
+    return f"{row['mean']:.2f}{stats.bracketed(row['ci95'])}"
 
 
 def main() -> None:

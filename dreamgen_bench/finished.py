@@ -10,7 +10,7 @@ from typing import Any
 from . import judge, leaderboard, manifest, registry, rubrics, scores, suites
 from .provenance import commit, hardware, versions
 from .store import RecordFile, read_json, write_json
-from .types import Judgment, VideoRecord
+from .types import VideoRecord
 
 
 def score(
@@ -21,9 +21,7 @@ def score(
     chosen = [rubrics.load(name) for name in rubric_names]
     imported = manifest.run(clips, out=out)
     judge.run(imported.videos, imported.tasks, spec, lambda: registry.load(spec), rubrics=chosen, out=out)
-    keys = {video.key for video in imported.videos}
-    judged = RecordFile(out / "judgments.jsonl", Judgment).read().values()
-    table = scores.scores([j for j in judged if j.video in keys and j.judge == spec.id], [])
+    table = scores.scores(judge.answers(imported.videos, spec, rubrics=chosen, out=out), [])
     write_json(out / "scores.json", table)
     return table
 
@@ -42,6 +40,7 @@ def publish(clips: Path, *, out: Path, judge_name: str, rubric_names: Sequence[s
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config | {"manifest": str(clips), "seeds": len({v.seed for v in mine})},
         "suites": {v.suite: v.suite_digest for v in mine if v.suite_digest},
+        "rubrics": {rubric.name: rubric.digest for rubric in map(rubrics.load, rubric_names)},
         "models": {name: _about(name) for name in sorted({v.model for v in mine})},
         "tasks": [{"suite": suite, "id": name, "instruction": t.instruction} for (suite, name), t in known.items()],
         "versions": versions(),

@@ -28,6 +28,16 @@ def judgment_key(video: VideoRecord, spec: Spec, rubric: Rubric) -> str:
     return digest(video.key, video.sha256, spec.id, args, rubric.name, rubric.digest)
 
 
+def answers(videos: Iterable[VideoRecord], spec: Spec, *, rubrics: Sequence[Rubric], out: Path) -> list[Judgment]:
+    """What this judge said of these videos under these very rubrics, in the order of the file.
+
+    A rubric that was edited since, or another of the same name, is another question: its answers are not among them.
+    """
+    wanted = {judgment_key(video, spec, rubric) for video in videos for rubric in rubrics}
+    there = RecordFile(out / "judgments.jsonl", Judgment).read()
+    return [judgment for key, judgment in there.items() if key in wanted]
+
+
 def run(
     videos: Iterable[VideoRecord],
     tasks: Mapping[tuple[str, str], Task],

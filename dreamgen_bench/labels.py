@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,9 @@ from typing import Any
 
 from . import suites
 from .registry import nearest
+from .rows import parsed
 from .types import UserError
+from .video import VideoError, beside
 
 REQUIRED = ("instruction", "rubric", "rater", "label")
 SPLITS = ("model", "behavior", "look", "defect", "held_out")
@@ -139,14 +140,9 @@ def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, 
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            problems.append(Problem(line=number, kind="unreadable", what=f"is no JSON: {error}"))
-            continue
-        if not isinstance(value, dict):
-            problems.append(Problem(line=number, kind="unreadable", what="is no JSON object"))
-            continue
-        yield number, value
+            yield number, parsed(line, KNOWN)
+        except UserError as error:
+            problems.append(Problem(line=number, kind="unreadable", what=str(error)))
 
 
 def _check_columns(columns: set[str], path: Path) -> None:
@@ -158,8 +154,6 @@ def _check_columns(columns: set[str], path: Path) -> None:
 
 def _unusable(row: dict[str, Any], base: Path) -> str:
     """Why a row can't be used, or nothing."""
-    if unknown := sorted(set(row) - KNOWN):
-        return f"unknown key {unknown[0]!r}; known: {', '.join(sorted(KNOWN))}"
     for key in REQUIRED[:-1]:
         if not isinstance(row.get(key), str) or not row[key].strip():
             return f"{key} is missing"
@@ -172,10 +166,11 @@ def _unusable(row: dict[str, Any], base: Path) -> str:
     name = row.get("video") or row.get("id")
     if not name:
         return "video is missing"
-    video = base / name
-    if not video.resolve().is_relative_to(base.resolve()):
-        return f"video {name!r} leads out of the labels' folder"
-    return "" if video.is_file() else f"video {name!r} is missing"
+    try:
+        beside(base, name)
+    except VideoError as error:
+        return f"video is missing: {error}" if "no such file" in str(error) else f"video: {error}"
+    return ""
 
 
 def _label(value: Any) -> Any:

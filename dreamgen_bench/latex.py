@@ -26,17 +26,23 @@ _SPECIAL = {
     '"': r"\textquotedbl{}",
     "[": "{[}",  # after the end of a row it would begin a length
 } | {character: f"\\{character}" for character in "&%$#_{}"}
+_NOT_IN_T1 = "ĦħĸĿŀŉŦŧſ"
+"""Letters of Latin Extended-A that the encoding lacks: pdflatex would stop there."""
+_LIGATURE = re.compile(r"([-'`,!?])(?=[-'`,])")
+"""Neighbours that would be drawn as one dash, quote or turned mark."""
 
 
 def escaped(text: str) -> str:
     """Text that LaTeX prints as it is; a character that the fonts of pdflatex lack is given by its number."""
-    return "".join(_character(c) for c in line(text))
+    apart = _LIGATURE.sub(r"\1\0", line(text))
+    return "".join("{}" if c == "\0" else _character(c) for c in apart)
 
 
 def _character(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
-    if character.isascii() or "LATIN" in unicodedata.name(character, "") and ord(character) < 0x180:
+    latin = "LATIN" in unicodedata.name(character, "") and ord(character) < 0x180 and character not in _NOT_IN_T1
+    if character.isascii() or latin:
         return character
     return rf"\texttt{{U+{ord(character):04X}}}"
 

@@ -41,7 +41,6 @@ from .provenance import facts, peak_memory, up_to_date
 from .store import RecordFile, Summary, digest, read_json, sharded, write_json
 from .types import (
     EpisodeRecord,
-    Judgment,
     Rubric,
     Spec,
     Suite,
@@ -352,13 +351,11 @@ def everything(run: Run, *, workers: int, watch: Callable[[str, Run], Any]) -> d
 def finish(run: Run, note: dict[str, Any]) -> dict[str, Any]:
     """Records -> scores.json, success.json, correlation.json, leaderboard.*, report/. Returns the correlation."""
     _remember(run, note)
-    videos = {video.key for video in run.videos(run.scored)}
     spec = registry.find("judges", run.judge)
-    wanted = {(rubric.name, spec.id) for rubric in run.chosen_rubrics()}
-    judged = RecordFile(run.out / "judgments.jsonl", Judgment).read().values()
+    judged = judge.answers(run.videos(run.scored), spec, rubrics=run.chosen_rubrics(), out=run.out)
     episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
     replays = [episodes[k] for t in _trajectories(run, run.scored) if (k := digest("replay", t.key)) in episodes]
-    table = scores.scores([j for j in judged if j.video in videos and (j.rubric, j.judge) in wanted], replays)
+    table = scores.scores(judged, replays)
     success = scores.success(_policy_episodes(run, episodes), {spec.name: run.idm for spec in run.specs})
     write_json(run.out / "scores.json", table)
     write_json(run.out / "success.json", success)

@@ -6,8 +6,6 @@ A row is {"id", "instruction", "video"}, paths relative to the manifest, and may
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +14,13 @@ from typing import Any
 from PIL import Image
 
 from . import suites
-from .store import RecordFile, digest, whole_file
+from .rows import check_texts, located, parsed
+from .store import RecordFile, digest, sha256_of, whole_file
 from .types import Task, UserError, VideoRecord
-from .video import VideoError, read
+from .video import VideoError, beside, read
 
 _KEYS = {"id", "instruction", "video", "model", "seed", "suite", "task"}
 _REQUIRED = ("id", "instruction", "video")
-MAX_BYTES = 512 * 2**20
-
-
-class ManifestError(UserError):
-    """A manifest that does not keep the format; says file, line and key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +34,10 @@ class Imported:
 def run(path: Path, *, out: Path) -> Imported:
     """Check every row, copy every usable video into the run folder, and record the others with the reason.
 
-    Raises ManifestError for a file that is no manifest; a broken video is a `no_video` record, and costs no other.
+    Raises UserError for a file that is no manifest; a broken video is a `no_video` record, and costs no other.
     """
     if not path.is_file():
-        raise ManifestError(f"{path}: no such file; a manifest is JSON lines of {{id, instruction, video}}")
+        raise UserError(f"{path}: no such file; a manifest is JSON lines of {{id, instruction, video}}")
     rows = _rows(path)
     records = RecordFile(out / "videos.jsonl", VideoRecord)
     there = records.read()
@@ -65,34 +59,26 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        row = _row(line, where)
+        with located(where):
+            row = _row(line)
         identity = (row["id"], row.get("model", ""), row.get("seed", 0))
         if identity in seen:
-            raise ManifestError(f"{where}: id {row['id']!r} is used twice (first in line {seen[identity]})")
+            raise UserError(f"{where}: id {row['id']!r} is used twice (first in line {seen[identity]})")
         seen[identity] = number
         rows.append(row | {"where": where})
     if not rows:
-        raise ManifestError(f"{path}: holds no row, so there is nothing to score")
+        raise UserError(f"{path}: holds no row, so there is nothing to score")
     return rows
 
 
-def _row(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{where}: is no JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise ManifestError(f"{where}: is no JSON object")
-    if unknown := sorted(set(row) - _KEYS):
-        raise ManifestError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
-    for key in _REQUIRED:
-        if not isinstance(row.get(key), str) or not row[key].strip():
-            raise ManifestError(f"{where}: key {key!r}: must be a text, is {row.get(key)!r}")
+def _row(line: str) -> dict[str, Any]:
+    row = parsed(line, _KEYS)
+    check_texts(row, _REQUIRED)
     for key, kind in (("model", str), ("suite", str), ("task", str), ("seed", int)):
         if key in row and (not isinstance(row[key], kind) or isinstance(row[key], bool)):
-            raise ManifestError(f"{where}: key {key!r}: must be {kind.__name__}, is {row[key]!r}")
+            raise UserError(f"key {key!r}: must be {kind.__name__}, is {row[key]!r}")
     if ("suite" in row) != ("task" in row):
-        raise ManifestError(f"{where}: 'suite' and 'task' come together or not at all")
+        raise UserError("'suite' and 'task' come together or not at all")
     return row
 
 
@@ -110,11 +96,11 @@ def _task(row: dict[str, Any], path: Path) -> Task:
     for task in suite.tasks:
         if task.id == row["task"]:
             if task.instruction != row["instruction"]:
-                raise ManifestError(
+                raise UserError(
                     f"{row['where']}: the instruction is not that of {suite.name}/{task.id}: {task.instruction!r}"
                 )
             return task
-    raise ManifestError(f"{row['where']}: suite {suite.name!r} has no task {row['task']!r}")
+    raise UserError(f"{row['where']}: suite {suite.name!r} has no task {row['task']!r}")
 
 
 def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoRecord:
@@ -126,9 +112,9 @@ def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoReco
         "revision": "manifest",
         "seed": row.get("seed", 0),
     }
-    source = base / row["video"]
     try:
-        sha256, suffix = _checked(source, base, task)
+        source = beside(base, row["video"])
+        sha256, suffix = _checked(source, task)
     except VideoError as error:
         reason = f"{row['where']}: {error}"
         return VideoRecord(key=digest(fields, row["video"]), status="no_video", reason=reason, **fields)
@@ -140,12 +126,8 @@ def _record(row: dict[str, Any], task: Task, base: Path, out: Path) -> VideoReco
     return VideoRecord(key=key, status="ok", file=file.as_posix(), sha256=sha256, **fields)
 
 
-def _checked(source: Path, base: Path, task: Task) -> tuple[str, str]:
+def _checked(source: Path, task: Task) -> tuple[str, str]:
     """The sha256 and suffix of a video that can be scored. Raises VideoError with the reason where it can't."""
-    if not source.resolve().is_relative_to(base.resolve()):
-        raise VideoError(f"{source}: leads out of the manifest's folder")
-    if source.is_file() and source.stat().st_size > MAX_BYTES:
-        raise VideoError(f"{source}: larger than {MAX_BYTES // 2**20} MiB")
     video = read(source)
     if task.num_frames and len(video.frames) != task.num_frames:
         raise VideoError(f"{source}: {len(video.frames)} frames, where the task asks for {task.num_frames}")
@@ -155,4 +137,4 @@ def _checked(source: Path, base: Path, task: Task) -> tuple[str, str]:
                 size = f"{video.frames.shape[2]}x{video.frames.shape[1]}"
                 raise VideoError(f"{source}: {size}, where the first frame is {picture.size[0]}x{picture.size[1]}")
     suffix = source.suffix.lower() if source.suffix.lower() in (".mp4", ".webm", ".mkv", ".avi", ".mov") else ".mp4"
-    return hashlib.sha256(source.read_bytes()).hexdigest(), suffix
+    return sha256_of(source), suffix

@@ -23,6 +23,7 @@ def facts(run: Any) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(run).items()},
         "suites": {suite.name: suite.digest for suite in (*run.scored, *run.dreamed)},
+        "rubrics": {rubric.name: rubric.digest for rubric in run.chosen_rubrics()},
         "models": {spec.name: describe(spec) for spec in run.specs},
         "versions": versions(),
         "code": commit(),
@@ -36,7 +37,7 @@ def up_to_date(out: Path, note: dict[str, Any]) -> bool:
     if not page.exists() or not before.exists():
         return False
     old, new = json.loads(before.read_text("utf-8")), json.loads(json.dumps(note))  # as it reads back: lists, no tuples
-    same = all(old.get(key) == new[key] for key in ("config", "suites", "models", "versions"))
+    same = all(old.get(key) == new[key] for key in ("config", "suites", "rubrics", "models", "versions"))
     written = page.stat().st_mtime_ns
     return same and all(path.stat().st_mtime_ns <= written for path in out.glob("*.jsonl"))
 

@@ -60,8 +60,7 @@ class Cell:
         """As tables print it: 0.88 [0.76, 0.94]."""
         if self.mean is None:
             return ABSENT
-        ends = f"{self.ci95[0]:.2f}, {self.ci95[1]:.2f}" if self.ci95 else ABSENT
-        return f"{self.mean:.2f} [{ends}]"
+        return f"{self.mean:.2f}" + (stats.bracketed(self.ci95) or f" [{ABSENT}]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -348,6 +347,5 @@ def agreement_text(group: Mapping[str, Any] | None) -> str:
     found, n = group["pearson"], group["n_models"]
     if found["value"] is None:
         return f"undefined: {found.get('why') or 'no reason recorded'} (n = {n})"
-    ends = f" [{found['ci95'][0]:.2f}, {found['ci95'][1]:.2f}]" if found["ci95"] else ""
     p = f", p = {found['p']:.2g}" if found.get("p") is not None else ""
-    return f"Pearson r = {found['value']:.2f}{ends}, n = {n}{p}"
+    return f"Pearson r = {found['value']:.2f}{stats.bracketed(found['ci95'])}, n = {n}{p}"

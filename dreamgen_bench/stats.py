@@ -62,6 +62,11 @@ RESAMPLES = 9_999
 FEW_TASKS = 20
 
 
+def bracketed(ci95: Sequence[float] | None) -> str:
+    """An interval as all tables write it after its value, " [0.76, 0.94]"; nothing where there is none."""
+    return f" [{ci95[0]:.2f}, {ci95[1]:.2f}]" if ci95 else ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
     """A mean with its interval: `n` values of `n_tasks` tasks, `missing` values left out."""

@@ -15,13 +15,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
 from .types import Record, UserError
-
-R = TypeVar("R", bound=Record)
 
 
 @dataclass(kw_only=True)
@@ -42,6 +40,12 @@ def digest(*parts: Any) -> str:
     """The key of a row: a digest of everything that determines it; 24 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sharded(rows: Iterable[Any], shard: tuple[int, int]) -> list[Any]:

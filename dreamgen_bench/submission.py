@@ -248,7 +248,7 @@ def _of(finished: Finished, name: str, suite: str, said: JSON) -> Iterator[JSON]
         }
         instrument = {
             "judge": judge,
-            "rubrics": {rubric: _rubric_digest(rubric) for rubric in names},
+            "rubrics": {rubric: _rubric_digest(finished, rubric) for rubric in names},
             "idm": idm,
             "policy": success[0]["policy"] if success else "",
         }
@@ -359,8 +359,10 @@ def _suite(finished: Finished, name: str, videos: Sequence[VideoRecord]) -> JSON
     return {"name": name, "digest": known, "tasks": tasks}
 
 
-def _rubric_digest(name: str) -> str:
-    return str(rubrics.load(name).digest) if name in rubrics.names() else ""
+def _rubric_digest(finished: Finished, name: str) -> str:
+    """As the run noted it; runs of earlier versions noted none, and could only mean our rubric of that name."""
+    noted = finished.settings.get("rubrics", {}).get(name)
+    return str(noted or (rubrics.load(name).digest if name in rubrics.names() else ""))
 
 
 def _video(video: VideoRecord) -> JSON:

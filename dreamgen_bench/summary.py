@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from . import leaderboard
+from . import leaderboard, stats
 from .store import read_json
 
 NAMES = {
@@ -42,7 +42,7 @@ def sentence(group: str, found: dict[str, Any]) -> str:
     r = found["pearson"]
     if r["value"] is None:
         return f"score against success, {group} ({found['n_models']} models): undefined: {r.get('why', '')}"
-    interval = f" [{r['ci95'][0]:.2f}, {r['ci95'][1]:.2f}]" if r.get("ci95") else f" (no interval: {r.get('why', '')})"
+    interval = stats.bracketed(r.get("ci95")) or f" (no interval: {r.get('why', '')})"
     return f"score against success, {group} ({found['n_models']} models): Pearson r = {r['value']:.2f}{interval}"
 
 

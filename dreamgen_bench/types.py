@@ -6,6 +6,7 @@ unknown or a missing key is refused where it is read. Errors that are the user's
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,12 @@ class Task:
         default_factory=dict
     )  # how to put a simulator into the first frame; {} off the sim track
     tags: tuple[str, ...] = ()
+
+
+def seed_for(task: Task, seed: int) -> int:
+    """A number of 63 bits to draw from: the same for a task and a seed, whatever ran before, on any machine."""
+    name = f"{task.suite}/{task.id}/{seed}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
 
 
 @dataclass(frozen=True, kw_only=True)

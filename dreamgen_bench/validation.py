@@ -7,7 +7,6 @@ The gate's thresholds are `GATE`, one value for all judges and tracks. A figure 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from . import agreement, judge, labels, reliability
 from .corrected import corrected
 from .labels import Clip, Labels
 from .reliability import Answers, Figure
-from .store import RecordFile, digest, write_json
+from .store import RecordFile, digest, sha256_of, write_json
 from .types import Judge, Judgment, Rubric, Spec, Task, VideoRecord
 
 SUITE = "labels"
@@ -214,7 +213,7 @@ def _price(judged: Sequence[Judgment]) -> dict[str, Any]:
 
 
 def _record(clip: Clip) -> VideoRecord:
-    sha256 = hashlib.sha256(clip.video.read_bytes()).hexdigest()
+    sha256 = sha256_of(clip.video)
     task = digest(clip.id, clip.instruction)
     fields: dict[str, Any] = {"suite": SUITE, "suite_digest": "", "task": task, "revision": "labels", "seed": 0}
     fields["model"] = clip.about.get("model", "")

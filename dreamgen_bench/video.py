@@ -11,7 +11,7 @@ import numpy as np
 
 from .types import UserError, Video
 
-MAX_FRAMES, MAX_PIXELS = 8192, 4096 * 2304
+MAX_FRAMES, MAX_PIXELS, MAX_BYTES = 8192, 4096 * 2304, 512 * 2**20
 
 
 class VideoError(UserError):
@@ -47,6 +47,18 @@ def encode(video: Video, *, web: bool = False, crf: int = 8) -> bytes:
 
 def _rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
+
+
+def beside(folder: Path, name: str) -> Path:
+    """The file that a row of others names in its folder. Raises VideoError: out of the folder, no file, too large."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise VideoError(f"{name}: leads out of its folder")
+    if not path.is_file():
+        raise VideoError(f"{name}: no such file")
+    if path.stat().st_size > MAX_BYTES:
+        raise VideoError(f"{name}: larger than {MAX_BYTES // 2**20} MiB")
+    return path
 
 
 def read(path: Path) -> Video:

@@ -5,7 +5,7 @@ import json
 import pytest
 from finished_run import RUBRICS, clip
 
-from dreamgen_bench import finished, manifest, scores, site, submission
+from dreamgen_bench import finished, manifest, rubrics, scores, site, submission
 from dreamgen_bench.types import Judgment, UserError
 
 
@@ -48,3 +48,20 @@ def test_clips_of_no_suite_have_no_board(scored):
     out, _ = scored
     with pytest.raises(UserError, match='the "suite" and "task" that it answers'):
         submission.run(out, to=out / "board")
+
+
+def test_a_rubric_of_ones_own_is_recorded_by_its_digest(tmp_path):
+    """An edited question is another one: its answers are not mixed with those to the former wording."""
+    (tmp_path / "0.mp4").write_bytes(clip(80))
+    (tmp_path / "clips.jsonl").write_text(json.dumps({"id": "c", "instruction": "push", "video": "0.mp4"}))
+    asked, digests = tmp_path / "mine.yaml", []
+    for prompt in ("Is it sound? Answer 1 or 0.", "Is all of it sound? Answer 1 or 0."):
+        said = {"name": "mine", "score": "PA", "prompt": prompt, "options": {"1": 1.0, "0": 0.0}, "num_frames": 4}
+        asked.write_text(json.dumps(said))
+        how = {"out": tmp_path / "out", "judge_name": "always-yes", "rubric_names": [str(asked)]}
+        assert [row["n"] for row in finished.score(tmp_path / "clips.jsonl", **how)] == [1]
+        finished.publish(tmp_path / "clips.jsonl", **how)
+        [record] = submission.drafts(submission.read(tmp_path / "out"))
+        digests.append(record.instrument.rubrics["mine"])
+        assert digests[-1] == rubrics.load(str(asked)).digest
+    assert digests[0] != digests[1]

@@ -18,14 +18,15 @@ ALLOWED = {
     "agreement": set(),
     "store": LEAVES,
     "video": LEAVES,
+    "rows": LEAVES,
     "wire": LEAVES,
     "serve": LEAVES | {"generate", "store", "video", "wire"},
-    "suites": LEAVES | {"registry"},
+    "suites": LEAVES | {"registry", "rows"},
     "correlate": LEAVES | {"stats", "agreement", "store"},
     "scores": LEAVES | {"stats"},
     "reliability": set(),
     "corrected": LEAVES,
-    "labels": LEAVES | {"registry", "suites"},
+    "labels": LEAVES | {"registry", "rows", "suites", "video"},
     "validation": LEAVES | {"agreement", "corrected", "judge", "labels", "reliability", "store"},
     "record": LEAVES | {"scores"},
     "archive": LEAVES | {"record", "suites"},
@@ -66,7 +67,7 @@ def test_plug_ins_import_types_and_registry_only(kind):
 
 def test_adapting_knows_cards_and_files_and_no_stage():
     """It makes world models, and leaves scoring them to others; nobody but the command line knows it."""
-    may = {"types", "registry", "store", "video", "plots", "world_models"}
+    may = {"types", "registry", "rows", "store", "video", "plots", "world_models"}
     for path in (PACKAGE / "adapt").glob("*.py"):
         assert imported(path) <= LEAVES | may, path
     users = {path for path in PACKAGE.rglob("*.py") if "adapt" in imported(path) and path.parent.name != "adapt"}

@@ -1,145 +1,25 @@
-"""A served world model: the same records as where it is loaded, whatever happens to its server."""
+"""A served world model: the same records as where it is loaded."""
 
-import contextlib
-import gzip
 import http.client
 import http.server
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
+from noisy_server import SPEC, Noise, connected, plan_of, posted, pretending, process, records_of, serving
 from PIL import Image
 
 from dreamgen_bench import generate, registry, suites, wire
-from dreamgen_bench.serve import Desk, RefusalError, Server
-from dreamgen_bench.serve import run as serve_until_interrupted
-from dreamgen_bench.store import RecordFile
-from dreamgen_bench.testing import Held, check_world_model, toy_suite
-from dreamgen_bench.types import Spec, UserError, Video, VideoRecord
-from dreamgen_bench.world_models import remote
-
-SPEC = Spec(name="noise", revision="1", load="x:y", license="Apache-2.0", args={"steps": (1, 2)}, group="trained")
-QUICK = (0.01, 0.02, 0.04)
-
-
-class Noise(Held):
-    """Dreams noise, drawn from task and seed; counts, and may be told to fail or to wait."""
-
-    def __init__(self, faults=(), wait=None):
-        self.made, self.faults, self.wait = [], dict(faults), wait
-
-    def generate(self, tasks, *, seed):
-        for task, video in zip(tasks, super().generate(tasks, seed=seed), strict=True):
-            self.made.append(task.id)
-            if self.wait:
-                self.wait.wait(10)
-            if error := self.faults.get(task.id):
-                raise error
-            frames = video.frames.copy()
-            shape = frames[1:].shape
-            frames[1:] = np.random.default_rng([seed, *task.id.encode()]).integers(0, 255, shape, dtype=np.uint8)
-            yield Video(frames=frames, fps=video.fps)
-
-
-@contextlib.contextmanager
-def serving(model, spec=SPEC, **options):
-    """A server in this process; its port is free, and it goes with the test."""
-    server = Server(spec, ("127.0.0.1", 0), **options)
-    loop = threading.Thread(
-        target=serve_until_interrupted, args=(spec, model, server), kwargs={"tell": lambda line: None}, daemon=True
-    )
-    loop.start()
-    address = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        yield address, server
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def connected(address, pauses=QUICK, timeout=30.0):
-    connection = remote.Connection(address, pauses=pauses, timeout=timeout)
-    return remote.RemoteWorldModel(connection, connection.served())
-
-
-@contextlib.contextmanager
-def pretending(respond):
-    """A server that says whatever `respond(method, path, body)` returns: (status, body bytes, headers)."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self):
-            length = int(self.headers.get("Content-Length") or 0)
-            status, body, headers = respond(self.command, self.path, self.rfile.read(length))
-            self.send_response(status)
-            for key, value in ({"Content-Length": str(len(body))} | headers).items():
-                self.send_header(key, value)
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def as_json(status, **fields):
-    return status, json.dumps(fields).encode(), {}
-
-
-MODEL = {"contract": 1, "version": "v", "queue": 4, "timeout": 5}
-MODEL |= {"spec": {"name": "noise", "revision": "1", "license": "MIT"}}
-
-
-def sound(frames):
-    """What an honest small server of another make says, all done at once."""
-    asked = {}
-
-    def respond(method, path, body):
-        if path == "/v1/model":
-            return as_json(200, **MODEL)
-        if method == "POST":
-            request = json.loads(body)
-            asked[request["request_id"]] = request
-            return as_json(202, request_id=request["request_id"], version="v", state="pending")
-        name = re.split(r"[/?]", path)[3]
-        if path.endswith("/frames"):
-            return 200, wire.pack(frames), {}
-        said = wire.hashlib.sha256(frames.tobytes()).hexdigest()
-        return as_json(200, request_id=name, version="v", state="done", shape=frames.shape, sha256=said)
-
-    return respond
-
-
-def plan_of(suite, spec=SPEC):
-    return generate.plan(suite, suite.tasks, spec, [0])
-
-
-def records_of(out):
-    return RecordFile(out / "videos.jsonl", VideoRecord).read()
-
+from dreamgen_bench.serve import Desk, RefusalError
+from dreamgen_bench.testing import check_world_model, toy_suite
+from dreamgen_bench.types import UserError
 
 # The same as where it is loaded
 
@@ -208,10 +88,6 @@ def test_a_video_crosses_without_loss():
 
 
 # One request, one video
-
-
-def posted(address, request):
-    return httpx2.post(f"{address}/v1/videos", content=request.model_dump_json())
 
 
 def test_the_same_request_twice_is_one_generation(tmp_path):
@@ -318,225 +194,6 @@ def test_a_desk_refuses_frames_that_are_not_there_yet(tmp_path):
     assert desk.submit(request).state == "pending"
     with pytest.raises(RefusalError, match="pending"):
         desk.frames(request.request_id)
-
-
-# Servers that are gone, slow, or mad
-
-
-def test_nothing_there_is_said_before_any_record(tmp_path):
-    """The user's mistake, with the cure; the run folder stays as it was."""
-    from typer.testing import CliRunner
-
-    from dreamgen_bench.cli import app
-
-    for name in ("static@http://127.0.0.1:9", "static@nowhere", "static@http://me:secret@host", "static@ftp://x"):
-        words = ["generate", "metaworld-seen-v1", "--models", name, "--out", str(tmp_path / "out"), "--limit", "2"]
-        done = CliRunner().invoke(app, words)
-        assert done.exit_code == 2
-        assert "NAME@http://HOST:PORT" in done.output or "dreamgen-bench serve NAME" in done.output
-        assert not (tmp_path / "out").exists()
-    with pytest.raises(UserError, match="only world models"):
-        registry.find("judges", "qwen-s@http://127.0.0.1:9")
-
-
-def test_another_model_than_named_is_not_taken(tmp_path):
-    """Two servers whose ports were mixed up do not mix up a table."""
-    with serving(Noise()) as (address, _), pytest.raises(UserError, match=f"serves 'noise'.*noise@{address}"):
-        registry.find("world_models", f"wan-s@{address}")
-
-
-def test_another_version_in_the_middle_of_a_run_is_an_error(tmp_path):
-    """A run is of one model, not of a mix; nothing of the new one is recorded."""
-    suite = toy_suite(tmp_path / "toy")
-    with serving(Noise()) as (address, server):
-        model = connected(address)
-        videos = model.generate(suite.tasks, seed=0)
-        next(videos)
-        server.desk.version = "noise@2+cafe"
-        with pytest.raises(UserError, match="now serves .*noise@1"):
-            list(videos)
-    changed = Spec(name="noise", revision="1", load="x:y", license="MIT", args={"steps": 9})
-    with serving(Noise(), spec=changed) as (address, _):
-        spec = remote.served("noise", address)
-        before = Spec(**{**spec.__dict__, "args": {"steps": 1}})
-        with pytest.raises(UserError, match="begin a new run folder"):
-            registry.load(before)
-
-
-def test_a_hiccup_is_retried(tmp_path):
-    """500, 502, a broken connection and half an answer are asked again; 500 for ever is nobody's score."""
-    suite = toy_suite(tmp_path / "toy", tasks=1)
-    frames = next(iter(Noise().generate(suite.tasks, seed=0))).frames
-    answers, calls = sound(frames), []
-
-    def flaky(method, path, body):
-        calls.append(path)
-        status, said, headers = answers(method, path, body)
-        trouble = {2: (500, b"", {}), 4: (502, b"<html>", {}), 5: (200, b"<html>", {})}
-        trouble |= {
-            7: (200, said[:9], {}),
-            8: (200, said[:9], {"Content-Length": str(len(said)), "Connection": "close"}),
-        }
-        return trouble.get(len(calls), (status, said, headers))
-
-    with pretending(flaky) as address:
-        (video,) = connected(address).generate(suite.tasks, seed=0)
-    assert np.array_equal(video.frames, frames) and len(calls) == 9
-
-    with pretending(lambda m, p, b: answers(m, p, b) if p == "/v1/model" else (500, b"{}", {})) as address:
-        with pytest.raises(ConnectionError, match="HTTP 500.*run the same command"):
-            generate.run(plan_of(suite), lambda: connected(address), out=tmp_path / "out")
-    assert not records_of(tmp_path / "out"), "a server's trouble became the model's score"
-
-
-def test_too_many_requests_are_retried_when_they_said(tmp_path):
-    """Retry-After is kept, to the second."""
-    suite = toy_suite(tmp_path / "toy", tasks=1)
-    answers, times = sound(next(iter(Noise().generate(suite.tasks, seed=0))).frames), []
-
-    def busy(method, path, body):
-        if method == "POST":
-            times.append(time.monotonic())
-            if len(times) == 1:
-                return 429, b"{}", {"Retry-After": "1"}
-        return answers(method, path, body)
-
-    with pretending(busy) as address:
-        assert len(list(connected(address).generate(suite.tasks, seed=0))) == 1
-    assert len(times) == 2 and times[1] - times[0] >= 1
-
-
-def replaced(answers, part, said):
-    """Answers, but `said` where the path has `part`."""
-    return lambda method, path, body: said if part in path and method == "GET" else answers(method, path, body)
-
-
-@pytest.mark.parametrize(
-    "nonsense",
-    [
-        b"<html>log in to the network</html>",
-        b"{}",
-        b'{"request_id": "another", "version": "v", "state": "done"}',
-        b'{"request_id": "x", "version": "v", "state": "dreaming"}',
-        b"[" * 100_000,
-        b" " * 2**20,
-    ],
-    ids=["page", "empty", "another", "state", "deep", "large"],
-)
-def test_nonsense_stops_the_run_and_is_no_score(tmp_path, nonsense):
-    """What is no answer is asked again, then ends the run with no record."""
-    suite = toy_suite(tmp_path / "toy", tasks=1)
-    frames = next(iter(Noise().generate(suite.tasks, seed=0))).frames
-    with pretending(replaced(sound(frames), "/v1/videos", (200, nonsense, {}))) as address:
-        with pytest.raises(ConnectionError, match="more than" if len(nonsense) == 2**20 else "does not answer"):
-            generate.run(plan_of(suite), lambda: connected(address), out=tmp_path / "out")
-    assert not records_of(tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("bomb", "reason"),
-    [
-        ("inflates", "of other content"),
-        ("endless", "more than"),
-        ("other", "of other content"),
-        ("gzip", "can't be inflated"),
-    ],
-)
-def test_frames_are_bounded_and_compared(tmp_path, bomb, reason):
-    """A small answer that unfolds into gigabytes, one without end, other frames than announced: refused."""
-    suite = toy_suite(tmp_path / "toy", tasks=1)
-    frames = next(iter(Noise().generate(suite.tasks, seed=0))).frames
-    said = {
-        "inflates": (200, wire.zlib.compress(bytes(2**16)), {}),
-        "endless": (200, bytes(2**22), {}),
-        "other": (200, wire.pack(255 - frames), {}),
-        "gzip": (200, gzip.compress(bytes(2**20)), {"Content-Encoding": "gzip"}),
-    }[bomb]
-    with pretending(replaced(sound(frames), "/frames", said)) as address:
-        with pytest.raises(ConnectionError, match=reason):
-            list(connected(address).generate(suite.tasks, seed=0))
-
-
-def test_a_bomb_is_not_even_unfolded():
-    """Sixty-four kilobytes that would be sixty-four megabytes take no more memory than the frames would."""
-    bomb = wire.zlib.compress(bytes(2**26))
-    tracemalloc.start()
-    with pytest.raises(ValueError, match="of other content"):
-        wire.unpack(bomb, (5, 16, 16, 3), "")
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 2**20
-
-
-def test_frames_of_another_shape_are_the_models_failure(tmp_path):
-    """They are not even fetched."""
-    suite = toy_suite(tmp_path / "toy", tasks=1)
-    frames = next(iter(Noise().generate(suite.tasks, seed=0))).frames[:-1]
-    with pretending(sound(frames)) as address:
-        generate.run(plan_of(suite), lambda: connected(address), out=tmp_path / "out")
-    (record,) = records_of(tmp_path / "out").values()
-    assert record.status == "no_video" and "(4, 16, 16, 3)" in record.reason
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"name": "noise", "revision": "1"},
-        {"name": "noise", "revision": "1\n\x1b[2J", "license": "MIT"},
-        {"name": "noise", "revision": "1", "license": "MIT", "group": "best"},
-        {"name": ["noise"], "revision": "1", "license": "MIT"},
-    ],
-)
-def test_a_server_that_tells_nonsense_of_its_model_is_refused(spec):
-    """Before anything is written, since it would be written under that name."""
-    with pretending(lambda m, p, b: as_json(200, **MODEL | {"spec": spec})) as address:
-        with pytest.raises(UserError, match="nonsense|serves"):
-            remote.served("noise", address)
-    with pretending(lambda m, p, b: (302, b"", {"Location": "http://127.0.0.1:9/"})) as address:
-        with pytest.raises(UserError, match="HTTP 302"):
-            remote.served("noise", address)
-
-
-def test_a_slow_server_is_given_up(tmp_path):
-    """A model that hangs, and a server that hangs, end the run with no record."""
-    suite, gate = toy_suite(tmp_path / "toy", tasks=2), threading.Event()
-    with serving(Noise(wait=gate), timeout=0.3, queue=2) as (address, _):
-        with pytest.raises(TimeoutError, match="makes no progress in 0.3 s"):
-            generate.run(plan_of(suite), lambda: connected(address), out=tmp_path / "out")
-        gate.set()
-    assert not records_of(tmp_path / "out")
-
-    def hangs(method, path, body):
-        time.sleep(0.5 if path != "/v1/model" else 0)
-        return as_json(200, **MODEL)
-
-    with pretending(hangs) as address, pytest.raises(ConnectionError, match="Timeout"):
-        list(connected(address, pauses=(0.01,), timeout=0.2).generate(suite.tasks, seed=0))
-
-
-# Real processes
-
-
-@contextlib.contextmanager
-def process(model, port=0, *more):
-    """`dreamgen-bench serve` as a user starts it; yields the process and the name to call it by."""
-    command = [sys.executable, "-m", "dreamgen_bench", "serve", model, "--port", str(port), *more]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    environment["OMP_NUM_THREADS"] = "1"
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    try:
-        said = []
-        for line in server.stdout:  # libraries may have something to say before
-            said.append(line)
-            if found := re.search(r"--models (\S+)", line):
-                break
-        else:
-            raise AssertionError("".join(said))
-        yield server, found[1]
-    finally:
-        server.kill()
-        server.wait(10)
-        server.stdout.close()
 
 
 def test_a_killed_server_and_a_resumed_run_leave_the_loaded_models_records(tmp_path):

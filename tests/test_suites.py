@@ -5,7 +5,6 @@ import json
 import pytest
 
 from dreamgen_bench import suites
-from dreamgen_bench.suites import SuiteError
 from dreamgen_bench.testing import toy_suite
 from dreamgen_bench.types import UserError
 
@@ -29,7 +28,7 @@ def broken(tmp_path, change):
     edit(tmp_path / "toy", change)
     copy = tmp_path / "copy"
     (tmp_path / "toy").rename(copy)
-    with pytest.raises(SuiteError) as caught:
+    with pytest.raises(UserError) as caught:
         suites.load(str(copy))
     return str(caught.value)
 

@@ -1,63 +1,24 @@
-"""Validating a judge: labels as people write them, figures as the libraries have them, and a gate that holds."""
+"""Validating a judge: its report, a gate that holds, the paper's PA, and scores corrected by labels."""
 
 import json
 from collections import Counter
 
-import krippendorff
 import numpy as np
-import published
 import pytest
-from sklearn import metrics
+from labelled_clips import SIGHTED, clips, rows_of, sight, validate, written
 from typer.testing import CliRunner
 
-from dreamgen_bench import labels, registry, reliability, rubrics, scores, validation
+from dreamgen_bench import registry, reliability, scores
 from dreamgen_bench.cli import app
 from dreamgen_bench.corrected import corrected
-from dreamgen_bench.reliability import Answers
 from dreamgen_bench.store import RecordFile
 from dreamgen_bench.testing import ScriptedJudge
-from dreamgen_bench.types import Judgment, Reply, Spec, UserError, Video
-from dreamgen_bench.video import encode
-
-SIGHTED = Spec(name="sighted", revision="1", load="x:y", license="x")
-
-
-def sight(question):
-    """Says 1 of bright videos."""
-    bright = question.frames.mean() / 255
-    return Reply(text=str(int(bright > 0.5)), logprobs={"1": float(np.log(bright)), "0": float(np.log1p(-bright))})
+from dreamgen_bench.types import Judgment, Reply
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Forty clips, half of them bright, which is what sound means here; of two models and two looks."""
-    base = tmp_path_factory.mktemp("clips")
-    rows = []
-    for number in range(40):
-        good = number % 2
-        frames = np.full((3, 16, 16, 3), (230 if good else 25) + number % 5, np.uint8)
-        (base / f"{number}.mp4").write_bytes(encode(Video(frames=frames, fps=4)))
-        about = {"model": "ab"[number % 4 // 2], "behavior": "push", "look": ["lab", "barn"][number % 8 // 4]}
-        row = {"video": f"{number}.mp4", "instruction": 'do, "it"\n🤖', "rubric": "IF", "rater": "sim", "label": good}
-        rows.append(row | about)
-    (base / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return base
-
-
-def written(folder, name, rows):
-    path = folder / name
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
-
-
-def rows_of(folder):
-    return [json.loads(line) for line in (folder / "labels.jsonl").read_text("utf-8").splitlines()]
-
-
-def validate(folder, out, reply=sight):
-    return validation.run(
-        SIGHTED, lambda: ScriptedJudge(reply), labels.read(str(folder)), rubric_of=rubrics.load, out=out
-    )
+    return clips(tmp_path_factory.mktemp("clips"))
 
 
 # The report and the gate
@@ -153,195 +114,6 @@ def test_two_rubrics_both_have_to_pass(folder, tmp_path):
     assert gates == {"instruction-following-v1": "passed", "physics-alignment-v1": "failed"}
     assert report["gate"] == "failed"
     assert len(RecordFile(tmp_path / "judgments.jsonl", Judgment).read()) == 80
-
-
-# Labels
-
-
-def test_csv_and_json_lines_are_the_same_labels(folder):
-    """Quotes, commas and line breaks in a cell survive."""
-    import csv
-
-    rows = rows_of(folder)
-    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    table, lines = labels.read(str(folder / "labels.csv")), labels.read(str(folder))
-    assert [c.instruction for c in table.clips] == [c.instruction for c in lines.clips]
-    assert [c.ratings for c in table.clips] == [c.ratings for c in lines.clips] and not table.problems
-
-
-def test_what_can_not_be_used_is_reported_by_line(folder):
-    """Missing, duplicate and conflicting rows; the rest is used."""
-    rows = rows_of(folder)[:6]
-    rows += [
-        rows[0],  # 7: duplicate
-        rows[1] | {"label": 1 - rows[1]["label"]},  # 8: contradicts line 2
-        rows[2] | {"rater": ""},  # 9
-        rows[3] | {"video": "gone.mp4"},  # 10
-        rows[4] | {"label": "maybe"},  # 11
-        rows[5] | {"id": "x", "label": None},  # 12: waits for a label
-        rows[5] | {"id": "x", "instruction": "another"},  # 13
-        rows[5] | {"colour": "red"},  # 14
-        rows[5] | {"video": "../out.mp4"},  # 15
-    ]
-    path = written(folder, "broken.jsonl", rows)
-    path.write_text(path.read_text("utf-8") + "{nonsense\n[1]\n", "utf-8")
-    found = labels.read(str(path))
-    assert {problem.line: problem.kind for problem in found.problems} == {
-        7: "duplicate", 8: "conflict", 9: "missing", 10: "missing", 11: "unreadable", 13: "conflict", 14: "unreadable",
-        15: "unreadable", 16: "unreadable", 17: "unreadable",
-    }  # fmt: skip
-    assert len(found.clips) == 7 and sum(clip.truth is not None for clip in found.clips) == 5
-
-
-def test_raters_decide_by_majority_and_ties_are_told(folder):
-    """An even vote is no truth; a rater who left a clip out is told with its line."""
-    rows = [row | {"rater": rater} for row in rows_of(folder)[:3] for rater in "abc"]
-    rows[0]["label"] = 1 - rows[0]["label"]  # clip 0: 1 against 2
-    rows[5]["label"] = 1 - rows[5]["label"]
-    del rows[4]  # clip 1: a against c
-    found = labels.read(str(written(folder, "raters.jsonl", rows)))
-    assert [clip.truth for clip in found.clips] == [0.0, None, 0.0]
-    assert [(p.line, p.kind) for p in found.problems] == [(4, "missing"), (4, "conflict")]
-    assert "no label of b" in found.problems[0].what and "even" in found.problems[1].what
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("", "no clip with a label"),
-        ("{}\n", "line 1: instruction is missing"),
-        ("\x00\xff", "no clip with a label"),
-    ],
-)
-def test_a_file_without_a_label_is_the_users_to_mend(tmp_path, text, why):
-    """With exit status 2, and the first lines' problems."""
-    (tmp_path / "l.jsonl").write_text(text, "utf-8")
-    with pytest.raises(UserError, match=why):
-        labels.read(str(tmp_path / "l.jsonl"))
-    result = CliRunner().invoke(app, ["validate-judge", "always-yes", "--labels", str(tmp_path / "l.jsonl")])
-    assert result.exit_code == 2
-
-
-def test_a_column_that_is_missing_is_named(tmp_path):
-    """Before any row."""
-    (tmp_path / "l.csv").write_text("video,instruction,rubric,label\na,b,IF,1\n")
-    with pytest.raises(UserError, match="'rater'"):
-        labels.read(str(tmp_path / "l.csv"))
-    with pytest.raises(UserError, match="no file, folder or suite"):
-        labels.read("no-such-suite")
-
-
-# Figures
-
-
-@pytest.fixture(scope="module")
-def answers():
-    rng = np.random.default_rng(7)
-    truth = rng.integers(0, 2, 150).astype(float)
-    said = np.where(rng.random(150) < 0.8, truth, 1 - truth)
-    third = np.where(rng.random(150) < 0.3, np.nan, np.where(rng.random(150) < 0.9, truth, 1 - truth))
-    chance = np.round(np.clip(0.3 + 0.4 * said + rng.normal(0, 0.2, 150), 0, 1), 2)
-    return Answers(truth=truth, said=said, chance=chance, raters=np.stack([truth, third]))
-
-
-def test_figures_are_the_libraries(answers):
-    """scikit-learn's and krippendorff's values; calibration by hand."""
-    found = {name: figure.value for name, figure in reliability.figures(answers).items()}
-    truth, said = answers.truth, answers.said
-    assert found["accuracy"] == metrics.accuracy_score(truth, said)
-    assert found["balanced_accuracy"] == metrics.balanced_accuracy_score(truth, said)
-    assert found["f1"] == metrics.f1_score(truth, said)
-    assert found["kappa"] == metrics.cohen_kappa_score(truth, said)
-    assert found["auroc"] == metrics.roc_auc_score(truth, answers.chance)
-    alpha = krippendorff.alpha(np.vstack([answers.raters, said]), level_of_measurement="nominal")
-    assert found["alpha"] == pytest.approx(alpha)
-    assert found["cry_wolf"] == pytest.approx(((said == 0) & (truth == 1)).sum() / (truth == 1).sum())
-    assert found["missed"] == pytest.approx(((said == 1) & (truth == 0)).sum() / (truth == 0).sum())
-    place = np.minimum((answers.chance * 10).astype(int), 9)
-    gaps = [abs(truth[place == b].mean() - answers.chance[place == b].mean()) * (place == b).mean() for b in set(place)]
-    assert found["ece"] == pytest.approx(sum(gaps))
-
-
-@pytest.mark.parametrize("name", reliability.FIGURES)
-def test_a_resample_has_the_value_of_the_clips_it_drew(answers, name):
-    """The weighted figures of the bootstrap are the library's on the very clips, drawn again and again."""
-    point, resampled = reliability.FIGURES[name]
-    rng = np.random.default_rng(1)
-    drawn = rng.integers(0, 150, (5, 150))
-    weights = np.stack([np.bincount(row, minlength=150) for row in drawn]).astype(float)
-    expected = [
-        point(
-            Answers(
-                truth=answers.truth[row],
-                said=answers.said[row],
-                chance=answers.chance[row],
-                raters=answers.raters[:, row],
-            )
-        )
-        for row in drawn
-    ]
-    np.testing.assert_allclose(resampled(answers, weights), expected, rtol=1e-9)
-
-
-def test_intervals_cover():
-    """Of kappa and accuracy, at 120 clips: the 95 % interval holds the true value in most of 150 draws."""
-    rng, hits = np.random.default_rng(3), Counter()
-    for draw in range(150):
-        truth = (rng.random(120) < 0.5).astype(float)
-        said = np.where(rng.random(120) < 0.85, truth, 1 - truth)
-        one = Answers(truth=truth, said=said, chance=np.full(120, np.nan), raters=truth[None])
-        for name, true in (("accuracy", 0.85), ("kappa", 0.70)):
-            value = float(reliability.FIGURES[name][0](one))
-            low, high = reliability._interval(name, value, one, seed=draw)[0]
-            hits[name] += low <= true <= high
-    assert 0.90 <= hits["accuracy"] / 150 and 0.90 <= hits["kappa"] / 150
-
-
-@pytest.mark.parametrize("truth", [0.0, 1.0])
-@pytest.mark.parametrize("said", [0.0, 1.0])
-@pytest.mark.parametrize("n", [0, 1, 5])
-def test_degenerate_raters_are_undefined_with_a_reason(truth, said, n):
-    """Never NaN, never 1: what can't be had is None, and says why."""
-    found = reliability.figures(
-        Answers(truth=np.full(n, truth), said=np.full(n, said), chance=np.full(n, 0.5), raters=np.full((2, n), truth))
-    )
-    for name in ("kappa", "alpha", "alpha_raters", "auroc", "balanced_accuracy"):
-        assert found[name].value is None and found[name].why
-    for figure in found.values():
-        assert figure.value is None or np.isfinite(figure.value)
-        assert (figure.value is None) <= bool(figure.why)
-        json.dumps(figure.json(), allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("tally", "accuracy", "kappa"),
-    [(published.GENAI_GPT4O, 0.4846, 0.2496), (published.GENAI_GEMINI, 0.4621, 0.1960)],
-)
-def test_published_judges_agree_with_people_as_published(tally, accuracy, kappa):
-    """GenAI-Bench: a verdict that can't be read is wrong, and a category of its own."""
-    votes, said = (np.repeat(axis.ravel(), np.ravel(tally)) for axis in np.indices((4, 5)))
-    assert len(votes) == 1069 and (votes == said).mean() == pytest.approx(accuracy, abs=6e-5)
-    assert reliability.cohen(votes, said) == pytest.approx(kappa, abs=6e-5)
-
-
-@pytest.mark.parametrize(
-    ("marks", "fleiss", "alpha"), [(published.CONTROLNET_SC, 0.42, 0.64), (published.CONTROLNET_PR, 0.41, 0.55)]
-)
-def test_published_raters_agree_with_each_other_as_published(marks, fleiss, alpha):
-    """ImagenHub: Fleiss' kappa and ordinal alpha, to the two digits that are printed."""
-    ratings = np.repeat(np.array(list(marks), float), list(marks.values()), axis=0).T
-    assert reliability.fleiss(ratings) == pytest.approx(fleiss, abs=0.0055)
-    assert reliability.alpha(ratings, level="ordinal") == pytest.approx(alpha, abs=0.0055)
-
-
-def test_coefficients_of_raters_who_never_vary_are_undefined():
-    """None, where libraries give NaN, 0 or an exception."""
-    same = np.ones((3, 9))
-    assert reliability.fleiss(same) is None and reliability.alpha(same) is None
-    assert reliability.cohen([1, 1, 1], [0, 1, 0]) is None and reliability.alpha(np.array([[1.0, np.nan]])) is None
 
 
 # The paper's PA

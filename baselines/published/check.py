@@ -11,7 +11,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class Check:
             return False
         near = self.published is None or abs(self.ours - self.published) <= self.tolerance
         return near and (self.recomputed is None or abs(self.ours - self.recomputed) <= last_digit(self.recomputed))
+
+
+Folders = Mapping[str, Callable[[Path, list[dict[str, Any]]], Iterator[Check]]]
+"""A folder of the authors' numbers, and what recomputes its figures from the folder and the expected entries."""
 
 
 def last_digit(value: float) -> float:
@@ -191,7 +195,7 @@ def figure(name: str, entry: dict[str, Any], ours: float | None) -> Check:
     )
 
 
-FOLDERS = {
+FOLDERS: Folders = {
     "simpler": simpler,
     "policy_scatter": policy_scatter,
     "autoeval": autoeval,
@@ -199,23 +203,23 @@ FOLDERS = {
 }
 
 
-def main() -> int:
-    """Print the table; 0 where every figure comes out, 1 where one does not, 2 without data."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds simpler/, autoeval/, ...")
+def main(folders: Folders, about: str | None) -> int:
+    """Print the table of these folders' figures; 0 where all come out, 1 where one does not, 2 without data."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help=f"folder that holds {', '.join(folders)}")
     data = parser.parse_args().data
-    lacking = [name for name in FOLDERS if not (data / name / "expected.json").is_file()]
+    lacking = [name for name in folders if not (data / name / "expected.json").is_file()]
     if lacking:
         print(f"{data} lacks {', '.join(name + '/expected.json' for name in lacking)}", file=sys.stderr)
         return 2
     checks = []
-    for name, compute in FOLDERS.items():
+    for name, compute in folders.items():
         entries = json.loads((data / name / "expected.json").read_text(encoding="utf-8"))
         checks += list(compute(data / name, entries))
-    print(f"{'figure':<92} {'published':>10} {'recomputed':>11} {'ours':>11}  ok")
+    print(f"{'figure':<96} {'published':>10} {'recomputed':>11} {'ours':>11}  ok")
     for check in checks:
         cells = ["-" if value is None else f"{value:.6g}" for value in (check.published, check.recomputed, check.ours)]
-        print(f"{check.name:<92} {cells[0]:>10} {cells[1]:>11} {cells[2]:>11}  {'ok' if check.ok() else 'OFF'}")
+        print(f"{check.name:<96} {cells[0]:>10} {cells[1]:>11} {cells[2]:>11}  {'ok' if check.ok() else 'OFF'}")
     off = sum(not check.ok() for check in checks)
     published = sum(check.published is not None for check in checks)
     print(f"{len(checks) - off} of {len(checks)} figures come out, {published} of them published")
@@ -223,4 +227,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(FOLDERS, __doc__))

@@ -6,17 +6,16 @@ and an `expected.json`. Prints one line a figure and exits 1 where one is off.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from check import Check, column, rows_of
+from check import Check, Folders, column, main, rows_of
 from scipy.stats import kendalltau, spearmanr
 
 from dreamgen_bench import reliability, stats
@@ -161,7 +160,7 @@ def _one_out(rows: list[dict[str, str]], model: str, aspect: str) -> list[float]
     return [rho for rho in rhos if rho is not None]
 
 
-FOLDERS: dict[str, Callable[[Path, Entries], Iterator[Check]]] = {
+FOLDERS: Folders = {
     "fetv": fetv,
     "genai_bench_video": genai_bench_video,
     "imagenhub_raters": imagenhub_raters,
@@ -169,26 +168,5 @@ FOLDERS: dict[str, Callable[[Path, Entries], Iterator[Check]]] = {
 }
 
 
-def main() -> int:
-    """Print the table; 0 where every figure comes out, 1 where one does not, 2 without data."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds fetv/, imagenhub_raters/, ...")
-    data = parser.parse_args().data
-    checks = []
-    for name, compute in FOLDERS.items():
-        path = data / name / "expected.json"
-        if not path.is_file():
-            print(f"{path} is missing", file=sys.stderr)
-            return 2
-        checks += list(compute(path.parent, json.loads(path.read_text(encoding="utf-8"))))
-    for check in checks:
-        cells = ["-" if value is None else f"{value:.6g}" for value in (check.published, check.recomputed, check.ours)]
-        print(f"{check.name:<96} {cells[0]:>9} {cells[1]:>10} {cells[2]:>10}  {'ok' if check.ok() else 'OFF'}")
-    off = sum(not check.ok() for check in checks)
-    published = sum(check.published is not None for check in checks)
-    print(f"{len(checks) - off} of {len(checks)} figures come out, {published} of them published")
-    return 1 if off else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(FOLDERS, __doc__))

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, break_recording
-from dreamgen_bench.envs.experts import detour, expert, noisy, record, replay, stopping, surveyor, wanderer
+from dreamgen_bench.envs.experts import detour, expert, noisy, outlying, record, replay, stopping, wanderer
 from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
@@ -76,7 +76,7 @@ def teleop_episode(seed: int) -> dict | None:
     rng = np.random.default_rng(seed)
     env = start("pick-place", "puck", seed, "lab")
     if seed >= FIRST_SEED * (1 + SEED_OF["teleop"]) + PICKING:
-        clip = record(env, surveyor(rng, stay=int(rng.integers(12, 64))))
+        clip = record(env, wanderer(rng, stay=int(rng.integers(12, 64)), place=outlying))
         return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "success": clip.success}
     wander = wanderer(rng, stay=int(rng.integers(12, 40)))
     act = noisy(expert(env), rng, sigma=rng.choice([0.0, 0.1, 0.25]))
@@ -141,8 +141,14 @@ def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds
     }
 
 
-EPISODE = {"web": web_episode, "teleop": teleop_episode, "judge": judge_episode}
-EPISODE |= {"objects": objects_episode, "picks": picks_episode, "siblings": siblings_episode}
+EPISODE = {
+    "web": web_episode,
+    "teleop": teleop_episode,
+    "judge": judge_episode,
+    "objects": objects_episode,
+    "picks": picks_episode,
+    "siblings": siblings_episode,
+}
 SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4, "siblings": 5}
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ..rows import check_texts, located, parsed
+from ..store import sha256_of
 from ..types import UserError, Video
-from ..video import MAX_FRAMES, VideoError, read
+from ..video import MAX_FRAMES, VideoError, beside, read
 from ..world_models.card import Card
 from ..world_models.framing import letterboxed, resampled
 
 MANIFEST = "manifest.jsonl"
-MAX_BYTES, MAX_MANIFEST, MAX_LETTERS = 512 * 2**20, 64 * 2**20, 4000
+MAX_MANIFEST = 64 * 2**20
 _KEYS = ("instruction", "video")
 
 
@@ -47,37 +46,19 @@ def rows(folder: Path) -> list[Row]:
 
 
 def _row(line: str, where: str) -> Row:
-    try:
-        said: Any = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{where}: is no JSON: {error}") from error
-    if not isinstance(said, dict):
-        raise UserError(f"{where}: is no JSON object")
-    if unknown := sorted(set(said) - set(_KEYS)):
-        raise UserError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
-    for key in _KEYS:
-        value = said.get(key)
-        if not isinstance(value, str) or not value.strip() or len(value) > MAX_LETTERS or "\0" in value:
-            raise UserError(
-                f"{where}: key {key!r}: must be a text of 1 to {MAX_LETTERS} letters, is {str(value)[:60]!r}"
-            )
+    with located(where):
+        said = parsed(line, _KEYS)
+        check_texts(said, _KEYS)
     return Row(where=where, video=said["video"], instruction=said["instruction"])
 
 
 def opened(row: Row, folder: Path) -> tuple[str, Video]:
     """The sha256 and the frames of a row's video. Raises VideoError with the reason where it can't be learnt from."""
-    path = folder / row.video
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise VideoError(f"{row.video}: leads out of the data folder")
-    if not path.is_file():
-        raise VideoError(f"{row.video}: no such file")
-    if path.stat().st_size > MAX_BYTES:
-        raise VideoError(f"{row.video}: larger than {MAX_BYTES // 2**20} MiB")
+    path = beside(folder, row.video)
     video = read(path)
     if not (math.isfinite(video.fps) and video.fps > 0):
         raise VideoError(f"{row.video}: says no frame rate")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), video
+    return sha256_of(path), video
 
 
 def windows(video: Video, card: Card) -> list[np.ndarray]:

@@ -161,10 +161,10 @@ def _to_annotate(source: list[str], models: str, limit: int | None, out: Path) -
     else:
         if not names:
             raise UserError("--models NAME,NAME: whose videos shall be made and asked about?")
-        from .runs import _run, _stage
+        from .runs import configured, perform
 
-        job = _run(source, models, out / "run", limit=limit, downstream=False)
-        _stage(("generate",), job, "1/1")
+        job = configured(source, models, out / "run", limit=limit, downstream=False)
+        perform(("generate",), job, "1/1")
         run, known = out / "run", list(job.scored)
         videos = list(job.videos(job.scored))
     tasks = {(task.suite, task.id): task for suite in known for task in suites.limited(suite, limit)}

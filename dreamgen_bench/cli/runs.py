@@ -31,7 +31,8 @@ from .frame import (
 )
 
 
-def _run(suites: list[str], models: str, out: Path, **fields: Any) -> Any:
+def configured(suites: list[str], models: str, out: Path, **fields: Any) -> Any:
+    """A run as its flags describe it. Raises UserError where it could not be begun."""
     from ..loop import Run, check
 
     chosen = tuple(name.strip() for name in models.split(",") if name.strip())
@@ -66,7 +67,7 @@ DEMO_MODELS = (
 @example("dreamgen-bench demo --out runs/demo")
 def demo(out: Out = Path("runs/demo"), workers: Workers = None) -> None:
     """The whole loop on the sim track, in minutes on two cores."""
-    run = _run(
+    run = configured(
         ["metaworld-seen-v1", "metaworld-behavior-v1"],
         DEMO_MODELS,
         out,
@@ -97,10 +98,11 @@ def run_(
     """Every stage, resumable: videos, judgments, labels, policies, episodes, tables, plot and page."""
     fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, judge=judge, idm=idm, policy=policy)
     fields |= dict(episodes=episodes, policy_seeds=policy_seeds, downstream=downstream)
-    _everything(_run(suites, models, out, **fields), workers)
+    _everything(configured(suites, models, out, **fields), workers)
 
 
-def _stage(names: tuple[str, ...], run: Any, shard: str) -> None:
+def perform(names: tuple[str, ...], run: Any, shard: str) -> None:
+    """Some stages of a run, and a line about each."""
     from ..loop import STAGES
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -129,7 +131,7 @@ def generate(
 ) -> None:
     """Suites x world models -> videos."""
     fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, downstream=downstream)
-    _stage(("generate",), _run(suites, models, out, **fields), shard)
+    perform(("generate",), configured(suites, models, out, **fields), shard)
 
 
 @app.command()
@@ -147,7 +149,7 @@ def judge(
     """Videos x judge x rubrics -> judgments."""
     fields: dict[str, Any] = dict(limit=limit, seeds=seeds, judge=judge)
     fields |= {"rubrics": tuple(rubric)} if rubric else {}
-    _stage(("judge",), _run(suites, models, out, **fields), shard)
+    perform(("judge",), configured(suites, models, out, **fields), shard)
 
 
 @app.command()
@@ -164,7 +166,7 @@ def label(
 ) -> None:
     """Videos x IDM -> neural trajectories, each replayed open loop for the score `executable`."""
     fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, idm=idm)
-    _stage(("label", "replay"), _run(suites, models, out, **fields), shard)
+    perform(("label", "replay"), configured(suites, models, out, **fields), shard)
 
 
 def _policies(name: str, summary: str, line: str) -> None:
@@ -184,7 +186,8 @@ def _policies(name: str, summary: str, line: str) -> None:
         shard: Shard = "1/1",
     ) -> None:
         fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, idm=idm, policy=policy)
-        _stage(("policies",), _run(suites, models, out, **fields, episodes=episodes, policy_seeds=policy_seeds), shard)
+        fields |= dict(episodes=episodes, policy_seeds=policy_seeds)
+        perform(("policies",), configured(suites, models, out, **fields), shard)
 
     verb.__doc__ = summary
     app.command(name=name)(example(line)(verb))

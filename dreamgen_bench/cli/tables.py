@@ -22,14 +22,13 @@ def score(
     rubric: Rubrics = None,
 ) -> None:
     """Finished videos in, scores out."""
-    from .. import finished, rubrics
+    from .. import finished, rubrics, stats
 
     names = rubric or rubrics.DEFAULT
     for row in finished.score(manifest, out=out, judge_name=judge, rubric_names=names):
-        interval = "" if row["ci95"] is None else f" [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}]"
-        mean = "undefined" if row["mean"] is None else f"{row['mean']:.2f}"
+        mean = "undefined" if row["mean"] is None else f"{row['mean']:.2f}{stats.bracketed(row['ci95'])}"
         missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])
-        text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}{interval}  n = {row['n']} of {row['planned']}"
+        text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}  n = {row['n']} of {row['planned']}"
         out_console.print(escape(text + (f" ({missing})" if missing else "")))
     written = finished.publish(manifest, out=out, judge_name=judge, rubric_names=names)
     files = ", ".join(("scores.json", "judgments.jsonl", "videos.jsonl", "run.json", *written))

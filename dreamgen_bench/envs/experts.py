@@ -17,6 +17,7 @@ from .metaworld import GAIN, NUM_FRAMES, STRIDE, MetaWorld
 
 Actor = Callable[[np.ndarray], np.ndarray]
 """Meta-World's state vector in, its action (hand motion, grip) out; called every control step."""
+Place = Callable[[np.random.Generator], np.ndarray]
 WANDER_LOW, WANDER_HIGH = np.array([-0.4, 0.4, 0.05]), np.array([0.4, 0.95, 0.4])
 
 
@@ -80,34 +81,30 @@ def stopping(actor: Actor, *, after: int) -> Actor:
     return act
 
 
-def wanderer(rng: np.random.Generator, *, stay: int = 30) -> Actor:
+def anywhere(rng: np.random.Generator) -> np.ndarray:
+    """A place for the hand, all alike: x, y, z in metres."""
+    return rng.uniform(WANDER_LOW, WANDER_HIGH)
+
+
+def outlying(rng: np.random.Generator) -> np.ndarray:
+    """A place within the whole reach: half of them just above the table, and sides come up often.
+
+    A hand that goes from one uniformly drawn place to the next is mostly in the middle, and an inverse dynamics model
+    trained on that draws every hand low and far away towards it.
+    """
+    x, y = rng.beta(0.7, 0.7, 2)
+    z = rng.uniform(0.03, 0.12) if rng.uniform() < 0.5 else rng.uniform(0.05, 0.45)
+    return np.array([x - 0.5, 0.38 + 0.55 * y, z])
+
+
+def wanderer(rng: np.random.Generator, *, stay: int = 30, place: Place = anywhere) -> Actor:
     """Moves the hand from one random place to another and opens or closes the fingers at random."""
     step, goal, grip = 0, np.zeros(3), -1.0
 
     def act(state: np.ndarray) -> np.ndarray:
         nonlocal step, goal, grip
         if step % stay == 0:
-            goal, grip = rng.uniform(WANDER_LOW, WANDER_HIGH), rng.choice([-1.0, 1.0])
-        step += 1
-        return np.append(np.clip((goal - state[:3]) * GAIN, -1, 1), grip)
-
-    return act
-
-
-def surveyor(rng: np.random.Generator, *, stay: int = 30) -> Actor:
-    """Like `wanderer`, over the whole reach: half of the places are just above the table, and sides come up often.
-
-    A hand that goes from one uniformly drawn place to the next is mostly in the middle, and an inverse dynamics model
-    trained on that draws every hand low and far away towards it.
-    """
-    step, goal, grip = 0, np.zeros(3), -1.0
-
-    def act(state: np.ndarray) -> np.ndarray:
-        nonlocal step, goal, grip
-        if step % stay == 0:
-            x, y = rng.beta(0.7, 0.7, 2)
-            z = rng.uniform(0.03, 0.12) if rng.uniform() < 0.5 else rng.uniform(0.05, 0.45)
-            goal, grip = np.array([x - 0.5, 0.38 + 0.55 * y, z]), rng.choice([-1.0, 1.0])
+            goal, grip = place(rng), rng.choice([-1.0, 1.0])
         step += 1
         return np.append(np.clip((goal - state[:3]) * GAIN, -1, 1), grip)
 

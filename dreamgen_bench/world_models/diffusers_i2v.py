@@ -6,7 +6,6 @@ rate, with how many steps and what guidance. This module knows how diffusers cal
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..types import Task, UserError, Video
+from ..types import Task, UserError, Video, seed_for
 from .card import Card, cards, folder_of
 from .framing import fitted, letterboxed
 
@@ -42,7 +41,7 @@ class DiffusersImageToVideo:
     def _dreamed(self, task: Task, first: Image.Image, seed: int) -> np.ndarray:
         import torch
 
-        number = int.from_bytes(hashlib.sha256(f"{task.suite}/{task.id}/{seed}".encode()).digest()[:8], "big") >> 1
+        number = seed_for(task, seed)
         card = self._card
         offered = {
             "image": letterboxed(first, (card.width, card.height)),

@@ -166,14 +166,15 @@ def connect(spec: Spec) -> RemoteWorldModel:
     said = _introduced(connection)
     now = _spec(said, spec.address)
     if (now.id, dict(now.args)) != (spec.id, dict(spec.args)):
-        raise UserError(f"{spec.address} {_CHANGED.format(now=now.id, before=spec.id)}")
+        raise UserError(_changed(spec.address, now=now.id, before=spec.id))
     return RemoteWorldModel(connection, said)
 
 
-_CHANGED = (
-    "now serves {now}, and these records are of {before} with other arguments or revision: serve that one again, or "
-    "begin a new run folder"
-)
+def _changed(address: str, *, now: str, before: str) -> str:
+    return (
+        f"{address} now serves {now}, and these records are of {before} with other arguments or revision: serve that "
+        f"one again, or begin a new run folder"
+    )
 
 
 class RemoteWorldModel:
@@ -222,9 +223,7 @@ class RemoteWorldModel:
     def _answer(self, request: wire.Request, data: bytes) -> wire.Answer:
         answer = wire.Answer.model_validate_json(data)
         if answer.version != self._served.version:
-            raise UserError(
-                f"{self._address} {_CHANGED.format(now=_line(answer.version), before=self._served.version)}"
-            )
+            raise self._changed(_line(answer.version))
         if answer.request_id != request.request_id:
             raise _NonsenseError("the answer to another request")
         return answer
@@ -285,13 +284,11 @@ class RemoteWorldModel:
 
     def _refusal(self, status: _StatusError) -> UserError:
         if status.code == 409:
-            return UserError(
-                f"{self._address} {_CHANGED.format(now='another', before=self._served.version)} ({status})"
-            )
+            return self._changed(f"another ({status})")
         return UserError(f"{self._address} refuses: {status}")
 
     def _changed(self, now: str) -> UserError:
-        return UserError(f"{self._address} {_CHANGED.format(now=now, before=self._served.version)}")
+        return UserError(_changed(self._address, now=now, before=self._served.version))
 
     def _too_late(self, what: str) -> TimeoutError:
         return TimeoutError(

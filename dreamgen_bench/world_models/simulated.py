@@ -11,7 +11,6 @@ They see the task's simulator state, which no other world model may look at.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from ..envs import start
-from ..types import Spec, Task, UserError, Video
+from ..types import Spec, Task, UserError, Video, seed_for
 
 if TYPE_CHECKING:
     from ..envs.experts import Recording
@@ -41,7 +40,7 @@ class Simulated:
     def generate(self, tasks: Sequence[Task], *, seed: int) -> Iterator[Video]:
         """One video per task, of the task's length."""
         for task in tasks:
-            number = int.from_bytes(hashlib.sha256(f"{task.suite}/{task.id}/{seed}".encode()).digest()[:4], "big")
+            number = seed_for(task, seed) >> 31  # 32 bits of it, as the first records have them
             yield Video(frames=self._frames(task, number)[: task.num_frames], fps=task.fps)
 
 
