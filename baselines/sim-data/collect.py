@@ -2,6 +2,7 @@
 
     web     action-free videos of all 50 behaviors, by experts of varied skill, never in the lab's look:
             what web video is to a real world model (world models, retrieval)
+    siblings the same in looks nearer to the lab's: colors and light as varied, the camera 2 to 5 degrees off
     teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM, sft)
     judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
     picks   the same, of picking and placing the puck only: what it has between its fingers is easily overlooked
@@ -29,7 +30,7 @@ from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
-EPISODES = {"web": 5000, "teleop": 2500, "judge": 3450, "objects": 2000, "picks": 1000}
+EPISODES = {"web": 5000, "siblings": 15000, "teleop": 2500, "judge": 3450, "objects": 2000, "picks": 1000}
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 
@@ -51,10 +52,19 @@ def drawn_look(rng: np.random.Generator, *kinds: str) -> str:
 
 
 def web_episode(seed: int) -> dict | None:
+    return shown(seed, "web")
+
+
+def siblings_episode(seed: int) -> dict | None:
+    return shown(seed, "sibling")
+
+
+def shown(seed: int, kind: str) -> dict | None:
+    """A success by an expert of varied skill, in a look of that kind."""
     rng = np.random.default_rng(seed)
     behavior = BEHAVIORS[seed % len(BEHAVIORS)]
     scene = scene_of(behavior) if rng.uniform() < 0.6 else ""
-    look = drawn_look(rng, "web")
+    look = drawn_look(rng, kind)
     env = start(behavior, scene, seed, look)
     clip = record(env, noisy(expert(env), rng, sigma=rng.choice([0.0, 0.0, 0.1])))
     if not clip.success:
@@ -143,8 +153,9 @@ EPISODE = {
     "judge": judge_episode,
     "objects": objects_episode,
     "picks": picks_episode,
+    "siblings": siblings_episode,
 }
-SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4}
+SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4, "siblings": 5}
 
 
 def write_shard(what: str, shard: int, out: Path) -> str:

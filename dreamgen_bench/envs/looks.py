@@ -5,6 +5,7 @@ Looks are addressed by name, so that a suite can write one down:
     object-17         the lab with other objects: their colors, and the size of the puck, drawn from seed 17
     environment-17    the lab's robot and its camera in another room: table, floor, light and objects drawn from seed 17
     web-17            everything drawn from seed 17, never the lab's: camera, light, arm, surroundings, objects
+    sibling-17        the same, but the camera is mounted as in the lab, 2 to 5 degrees off: a lab with the same robot
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-KINDS = ("object", "environment", "web")
+KINDS = ("object", "environment", "web", "sibling")
 LOOK_NAME = re.compile(rf"lab|({'|'.join(KINDS)})-(\d{{1,9}})")
 PUCK_SIZE = (0.032, 0.022)
 """Radius and half height of the lab's puck, metres: 6 pixels at 64x64 (Meta-World's own is 4)."""
@@ -53,9 +54,9 @@ def dress(model: mujoco.MjModel, name: str) -> Look:
         _resize_puck(model, rng)
         return Look(name=name)
     _paint_surroundings(model, rng)
-    if kind == "web":
+    if kind in ("web", "sibling"):
         _paint_arm(model, rng)
-        return _drawn_camera(name, rng)
+        return _drawn_camera(name, rng) if kind == "web" else _camera_nearby(name, rng)
     return Look(name=name, ambient=rng.uniform(0.25, 0.5), diffuse=rng.uniform(0.3, 0.65))
 
 
@@ -154,6 +155,19 @@ def _drawn_camera(name: str, rng: np.random.Generator) -> Look:
         distance=rng.uniform(0.78, 0.92),
         azimuth=140.0 + side,
         elevation=rng.uniform(-40.0, -26.0),
+        ambient=rng.uniform(0.25, 0.5),
+        diffuse=rng.uniform(0.3, 0.65),
+    )
+
+
+def _camera_nearby(name: str, rng: np.random.Generator) -> Look:
+    side = rng.choice([-1.0, 1.0]) * rng.uniform(2.0, 5.0)
+    return Look(
+        name=name,
+        lookat=(rng.uniform(-0.015, 0.015), rng.uniform(0.645, 0.675), rng.uniform(0.085, 0.115)),
+        distance=rng.uniform(0.80, 0.85),
+        azimuth=140.0 + side,
+        elevation=rng.uniform(-34.0, -30.0),
         ambient=rng.uniform(0.25, 0.5),
         diffuse=rng.uniform(0.3, 0.65),
     )

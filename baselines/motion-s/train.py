@@ -1,0 +1,366 @@
+"""Train the motion-code world models: `python train.py code|renderer|codes|mover|sft`, in this order.
+
+    code       renderer and encoder together, on pairs of frames: what a code means
+    renderer   the renderer alone, the codes being settled (--renderer: go on from there)
+    codes      the codes of every clip, so that movers never see a frame but the first
+    mover      one of motion_networks.MOVERS (--kind) on the siblings' codes; leaves the rungs of its ladder
+    sft        a mover, and a renderer, on teleoperation: --lora RANK of peft, or 0 for every weight
+
+A stage runs for `--minutes` and leaves averaged weights every minute: stop it when you like.
+"""
+
+import argparse
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dreamgen_bench.world_models import motion_networks as networks
+
+ROOT = Path(__file__).parents[2]
+INSTRUCTIONS = yaml.safe_load((ROOT / "dreamgen_bench/envs/instructions.yaml").read_text("utf-8"))
+WORDINGS = 6  # of each behavior's eight; the last two are never trained on
+VALIDATION = "siblings-0000.npz"  # never trained on
+RUNGS = (0.04, 0.12, 0.35)  # shares of a mover's training at which its weights are kept: the family's lesser members
+FRAMES = 4  # of a clip, drawn to a step
+BLUR = torch.tensor([0.01] * 2 * networks.POINTS + [0.1] * (networks.CODE - 2 * networks.POINTS))
+"""Noise on codes: what a mover gets slightly wrong is still drawn well."""
+UNKNOWN = 0.1  # share of words taken away, so that a paraphrase with a new word is still read
+
+
+# Data
+
+
+def pixels(frames: np.ndarray) -> Tensor:
+    """uint8 [..., H, W, 3] to float [..., 3, H, W] in -1..1."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3))).float() / 127.5 - 1
+
+
+def shards(folder: Path, what: str) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Frames and behaviors of each shard: `siblings` but for the held-out one, `teleop`'s successes, `validation`."""
+    for path in sorted(folder.glob(VALIDATION if what == "validation" else f"{what}-*.npz")):
+        if what == "siblings" and path.name == VALIDATION:
+            continue
+        with np.load(path) as shard:
+            if what == "teleop":
+                frames = shard["frames"][shard["success"]]
+                yield frames, ["pick-place"] * len(frames)
+            else:
+                yield shard["frames"], shard["behavior"].tolist()
+
+
+def vocabulary() -> dict[str, int]:
+    """Every word of the training instructions, numbered from 2."""
+    taught = [text for wordings in INSTRUCTIONS.values() for text in wordings[:WORDINGS]]
+    words = {word for text in taught for word in networks.words(text)}
+    return {word: number for number, word in enumerate(sorted(words), 2)}
+
+
+def read_aloud(behaviors: list[str], known: dict[str, int], draw: torch.Generator) -> Tensor:
+    """One of each behavior's wordings, as word numbers, some words taken away."""
+    picks = torch.randint(WORDINGS, (len(behaviors),), generator=draw).tolist()
+    told = [networks.numbers(INSTRUCTIONS[name][pick], known) for name, pick in zip(behaviors, picks, strict=True)]
+    words = torch.tensor(told)
+    lost = (torch.rand(words.shape, generator=draw) < UNKNOWN) & (words > 0)
+    return torch.where(lost, 1, words)
+
+
+# Training
+
+
+class Course:
+    """One training by the clock: rate, clipping, averaged weights, a line a minute."""
+
+    def __init__(self, network: nn.Module, minutes: float, rate: float, horizon: float = 0.998):
+        self.network, self.average = network, copy.deepcopy(network).requires_grad_(False).eval()
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, rate, betas=(0.9, 0.95), weight_decay=0.01)
+        self.minutes, self.rate, self.horizon = minutes, rate, horizon
+        self.start = self.said = time.time()
+        self.step, self.loss = 0, 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the time, 0 to 1."""
+        return min(1.0, (time.time() - self.start) / (60 * self.minutes))
+
+    def learn(self, loss: Tensor) -> bool:
+        """One clipped step, the rate warmed up and then a cosine. True once a minute."""
+        rate = self.rate * min(1, (self.step + 1) / 100) * (0.485 * (1 + math.cos(math.pi * self.share)) + 0.03)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.loss = 0.98 * self.loss + 0.02 * loss.item() if self.step else loss.item()
+        self.step += 1
+        self._average()
+        due = time.time() - self.said > 60
+        self.said = time.time() if due else self.said
+        return due
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(self.horizon, self.step / (self.step + 15))
+        for mine, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mine.lerp_(new, 1 - keep)
+        for mine, new in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            mine.copy_(new)
+
+    def report(self, **figures: float) -> None:
+        said = {"step": self.step, "minutes": (time.time() - self.start) / 60, "loss": self.loss} | figures
+        print(json.dumps({name: round(value, 4) for name, value in said.items()}), flush=True)
+
+
+def save(network: nn.Module, path: Path, **said: object) -> None:
+    """In float16, with what the file says of itself; of a network with LoRA only what was added."""
+    weights = networks.lora_of(network) if any("lora_" in name for name, _ in network.named_parameters()) else {}
+    weights = {name: value.half().contiguous() for name, value in (weights or network.state_dict()).items()}
+    save_file(weights, path, {name: str(value) for name, value in said.items()})
+
+
+def read(network: nn.Module, path: Path) -> nn.Module:
+    network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    return network
+
+
+# The code
+
+
+class Autoencoder(nn.Module):
+    """Encoder and renderer, learnt together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.renderer = networks.Encoder(), networks.Renderer()
+
+    def forward(self, first: Tensor, frames: Tensor) -> Tensor:
+        codes = self.encoder(first, frames)
+        return self.renderer(first, codes + BLUR * torch.randn_like(codes) if self.training else codes)
+
+
+def weight_of(frames: Tensor, first: Tensor) -> Tensor:
+    """[N, T, 1, H, W]: 1, and more where something is not as it was, or is small and coloured as pucks are."""
+    changed = ((frames - first[:, None]).abs().amax(2, keepdim=True) > 0.12).float()
+    flat = frames.flatten(0, 1)
+    local = (flat - F.avg_pool2d(flat, 13, 1, 6, count_include_pad=False)).abs().amax(1, keepdim=True)
+    return 1 + 3 * changed + 2 * (local > 0.4).float().unflatten(0, frames.shape[:2])
+
+
+@torch.no_grad()
+def psnr(drawn: Tensor, frames: Tensor, first: Tensor) -> dict[str, float]:
+    """Of whole pictures, and of the pixels that are not as they were."""
+    error = ((drawn - frames) / 2).square()
+    changed = ((frames - first[:, None]).abs().amax(2, keepdim=True) > 0.12).float()
+    parts = {"psnr": error.mean(), "changed": (error * changed).sum() / (3 * changed.sum())}
+    return {name: -10 * math.log10(part) for name, part in parts.items()}
+
+
+def learn_drawing(course: Course, frames: np.ndarray, draw: Callable[[Tensor, Tensor], Tensor]) -> Iterator:
+    """Steps of four clips with FRAMES frames each: many small steps beat few big ones. Yields once a minute."""
+    rng = np.random.default_rng(0)
+    while course.share < 1:
+        index = rng.integers(len(frames), size=4)
+        chosen = np.stack([rng.permutation(networks.STEPS)[:FRAMES] + 1 for _ in index])
+        first, wanted = pixels(frames[index, 0]), pixels(frames[index[:, None], chosen])
+        error = draw(first, wanted) - wanted
+        if course.learn(((error.abs() + error.square()) * weight_of(wanted, first)).mean()):
+            yield
+
+
+def train_code(args: argparse.Namespace) -> None:
+    frames = np.concatenate([clips for clips, _ in shards(args.data, "siblings")])
+    held = pixels(np.concatenate([clips for clips, _ in shards(args.data, "validation")])[:24])
+    autoencoder = Autoencoder()
+    if (args.work / "encoder.safetensors").exists():  # go on
+        read(autoencoder.encoder, args.work / "encoder.safetensors")
+        read(autoencoder.renderer, args.work / "renderer.safetensors")
+    course = Course(autoencoder, args.minutes, args.rate)
+    for _ in learn_drawing(course, frames, course.network):
+        keep_code(course, args.work, held)
+    keep_code(course, args.work, held)
+
+
+def keep_code(course: Course, work: Path, held: Tensor) -> None:
+    save(course.average.encoder, work / "encoder.safetensors")
+    save(course.average.renderer, work / "renderer.safetensors")
+    course.report(**psnr(course.average(held[:, 0], held[:, 1:]), held[:, 1:], held[:, 0]))
+
+
+def settled_encoder(work: Path) -> networks.Encoder:
+    return read(networks.Encoder(), work / "encoder.safetensors").eval().requires_grad_(False)
+
+
+def train_renderer(args: argparse.Namespace) -> None:
+    """On siblings; with --adapt on teleoperation, and only what LoRA adds unless --lora is 0."""
+    frames = np.concatenate([clips for clips, _ in shards(args.data, "teleop" if args.adapt else "siblings")])
+    held, frames = pixels(frames[-24:]), frames[:-24]
+    encoder, renderer = settled_encoder(args.work), read(networks.Renderer(), args.work / "renderer.safetensors")
+    renderer = networks.with_lora(renderer, args.lora) if args.adapt and args.lora else renderer
+    course = Course(renderer, args.minutes, args.rate)
+    name = ("renderer-sft" if args.lora else "renderer-full") if args.adapt else "renderer"
+
+    def drawn(first: Tensor, wanted: Tensor) -> Tensor:
+        codes = encoder(first, wanted)
+        return renderer(first, codes + BLUR * torch.randn_like(codes))
+
+    def keep() -> None:
+        save(course.average, args.work / f"{name}.safetensors", rank=args.lora, steps=course.step)
+        with torch.no_grad():
+            again = course.average(held[:, 0], encoder(held[:, 0], held[:, 1:]))
+        course.report(**psnr(again, held[:, 1:], held[:, 0]))
+
+    for _ in learn_drawing(course, frames, drawn):
+        keep()
+    keep()
+
+
+@torch.no_grad()
+def write_codes(args: argparse.Namespace) -> None:
+    """First frames (uint8), codes (float16) and behaviors of every set: `codes-SET.npz`."""
+    encoder = settled_encoder(args.work)
+    for what in ("siblings", "teleop", "validation"):
+        firsts, codes, behaviors = [], [], []
+        for frames, names in shards(args.data, what):
+            for part in np.array_split(frames, math.ceil(len(frames) / 8)):
+                codes.append(encoder(pixels(part[:, 0]), pixels(part[:, 1:])).half().numpy())
+            firsts.append(frames[:, 0])
+            behaviors += names
+        found = {"first": np.concatenate(firsts), "codes": np.concatenate(codes), "behavior": np.array(behaviors)}
+        np.savez(args.work / f"codes-{what}.npz", **found)
+        print(what, found["codes"].shape, float(found["codes"].astype(np.float32).std()), flush=True)
+
+
+# Movers
+
+
+class Clips:
+    """A set's first frames, codes (of unit spread over the siblings) and behaviors, drawn at random."""
+
+    def __init__(self, work: Path, what: str):
+        with np.load(work / f"codes-{what}.npz") as found:
+            self.first, self.codes, self.behavior = found["first"], found["codes"], found["behavior"].tolist()
+        with np.load(work / "codes-siblings.npz") as found:
+            real = torch.from_numpy(found["codes"]).float()
+        self.mean, self.spread = real.mean((0, 1)), real.std((0, 1))
+        self.known = vocabulary()
+
+    def take(self, index: np.ndarray, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """First frames, words, codes."""
+        words = read_aloud([self.behavior[i] for i in index], self.known, draw)
+        codes = (torch.from_numpy(self.codes[index]).float() - self.mean) / self.spread
+        return pixels(self.first[index]), words, codes
+
+
+def learn_motion(course: Course, clips: Clips, batch: int, seed: int) -> Iterator[bool]:
+    """Steps of `batch` clips. Yields whether a minute is over."""
+    rng, draw = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    while course.share < 1:
+        yield course.learn(course.network.loss(*clips.take(rng.integers(len(clips.codes), size=batch), draw)).mean())
+
+
+@torch.no_grad()
+def held_out(mover: nn.Module, clips: Clips) -> dict[str, float]:
+    """Loss, and the share of the codes' variance that a video of it explains, on clips never trained on."""
+    draw = torch.Generator().manual_seed(1)
+    first, words, codes = clips.take(np.arange(min(45, len(clips.codes))), draw)
+    error = (mover.sample(first, words, draw) - codes).square().mean()
+    return {"held": mover.loss(first, words, codes).mean().item(), "explained": 1 - (error / codes.var()).item()}
+
+
+def new_mover(args: argparse.Namespace) -> nn.Module:
+    return networks.MOVERS[args.kind](len(vocabulary()) + 2, args.width, args.depth)
+
+
+def keep_mover(course: Course, path: Path, clips: Clips, args: argparse.Namespace) -> None:
+    """With all that is needed to use it: kind, sizes, words, and the codes' mean and spread."""
+    said = {"kind": args.kind, "width": args.width, "depth": args.depth, "vocabulary": json.dumps(list(clips.known))}
+    course.average.register_buffer("mean", clips.mean)
+    course.average.register_buffer("spread", clips.spread)
+    save(course.average, path, **said, steps=course.step, minutes=round((time.time() - course.start) / 60, 1))
+    del course.average.mean, course.average.spread
+
+
+def train_mover(args: argparse.Namespace) -> None:
+    clips, held = Clips(args.work, "siblings"), Clips(args.work, "validation")
+    mover = new_mover(args)
+    seen = load_file(args.work / "renderer.safetensors")  # it already knows looks; the last map is of another width
+    parts = {name.removeprefix("scene."): value for name, value in seen.items() if name.startswith("scene.")}
+    mine = mover.read.see.state_dict()
+    mover.read.see.load_state_dict(mine | {n: v.float() for n, v in parts.items() if v.shape == mine[n].shape})
+    course, rungs = Course(mover, args.minutes, args.rate), list(RUNGS)
+    name = args.name or args.kind
+    for due in learn_motion(course, clips, args.batch, args.seed):
+        if rungs and course.share > rungs[0]:
+            keep_mover(course, args.work / f"{name}-{100 * rungs.pop(0):g}.safetensors", clips, args)
+            course.report(**held_out(course.average, held))
+        if due:
+            keep_mover(course, args.work / f"{name}.safetensors", clips, args)
+            course.report(**held_out(course.average, held))
+    keep_mover(course, args.work / f"{name}.safetensors", clips, args)
+    course.report(**held_out(course.average, held))
+
+
+def adapt_mover(args: argparse.Namespace) -> None:
+    """A trained mover, on pick-and-place in the lab. Of LoRA only what was added is kept."""
+    clips, held = Clips(args.work, "teleop"), Clips(args.work, "validation")
+    weights = {name: value.float() for name, value in load_file(args.work / f"{args.name}.safetensors").items()}
+    del weights["mean"], weights["spread"]
+    mover = new_mover(args)
+    mover.load_state_dict(weights)
+    mover = networks.with_lora(mover, args.lora) if args.lora else mover
+    course = Course(mover, args.minutes, args.rate, horizon=0.99)
+    course.report(**held_out(course.average, held))
+    for due in learn_motion(course, clips, args.batch, args.seed):
+        if due:
+            course.report(**held_out(course.average, held))
+    if args.lora:
+        save(course.average, args.work / f"{args.name}-sft.safetensors", rank=args.lora, steps=course.step)
+    else:
+        keep_mover(course, args.work / f"{args.name}-full.safetensors", clips, args)
+    course.report(**held_out(course.average, held))
+
+
+STAGES = {
+    "code": train_code,
+    "renderer": train_renderer,
+    "codes": write_codes,
+    "mover": train_mover,
+    "sft": adapt_mover,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--data", type=Path, default=Path("runs/sim-data"), help="of baselines/sim-data")
+    parser.add_argument("--work", type=Path, default=Path("runs/motion-s"), help="for codes and weights")
+    parser.add_argument("--kind", choices=networks.MOVERS, default="regression")
+    parser.add_argument("--name", default="", help="of the weights, where it is not the kind")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--batch", type=int, default=32, help="clips to a step of a mover")
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--adapt", action="store_true", help="the renderer learns from teleoperation")
+    parser.add_argument("--lora", type=int, default=4, help="rank of the changes that learn; 0: every weight learns")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    args.work.mkdir(parents=True, exist_ok=True)
+    STAGES[args.stage](args)
+
+
+if __name__ == "__main__":
+    main()
