@@ -40,6 +40,7 @@ from .provenance import facts, peak_memory, up_to_date
 from .store import RecordFile, Summary, digest, read_json, sharded, write_json
 from .types import (
     EpisodeRecord,
+    Judgment,
     Rubric,
     Spec,
     Suite,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import downstream, metrics, plots
+from .. import downstream, loop, metrics, plots
 from ..store import read_json
 from ..types import Spec
 from ..video import read
