@@ -51,11 +51,14 @@ def size_words(count: float) -> str:
 
 
 def _apart(sizes: Sequence[float]) -> list[float]:
-    """Those whose labels do not touch on a logarithmic axis; the least is always among them."""
-    kept, room = [sizes[0]], np.log(sizes[-1] / sizes[0]) / 12
-    for size in sizes[1:]:
-        if np.log(size / kept[-1]) >= room:
+    """Those whose labels do not touch on a logarithmic axis; 0 and the least above it are always among them."""
+    kept = [size for size in sizes if size <= 0]
+    above = [size for size in sizes if size > 0]
+    last = 0.0
+    for size in above:
+        if not last or np.log(size / last) >= np.log(above[-1] / above[0]) / 12:
             kept.append(size)
+            last = size
     return kept
 
 
