@@ -147,13 +147,13 @@ class Session:
         return any(answer.rater == name for answer in self.answers.read().values())
 
     def _keep(self, rater: str, clip: Any, label: Any) -> None:
-        if clip not in self.clips:
+        if not isinstance(clip, str) or clip not in self.clips:
             raise UserError("that clip is not one of these")
         offered = [choice.label for choice in self.clips[clip].choices]
         if label is not None and (label not in offered or isinstance(label, bool)):
             raise UserError(f"a label is {', '.join(f'{one:g}' for one in sorted(offered))} or null")
         meant = None if label is None else self.clips[clip].meant(rater, label)
-        self._append(self.answers, Answer(key=digest(rater, clip), rater=rater, clip=str(clip), label=meant))
+        self._append(self.answers, Answer(key=digest(rater, clip), rater=rater, clip=clip, label=meant))
 
     @staticmethod
     def _append(file: RecordFile, record: Record) -> None:

@@ -18,7 +18,7 @@ from . import suites
 from .rows import check_texts, located, parsed
 from .store import RecordFile, digest, sha256_of, whole_file
 from .types import Task, UserError, VideoRecord
-from .video import VideoError, beside, read
+from .video import VideoError, beside, measured
 
 _KEYS = {"id", "instruction", "video", "model", "seed", "suite", "task", "views"}
 _REQUIRED = ("id", "instruction", "video")
@@ -139,13 +139,14 @@ def _record(row: dict[str, Any], task: Task, there: Mapping[str, VideoRecord], *
 
 def _checked(source: Path, task: Task) -> str:
     """The suffix of a video that can be scored. Raises VideoError with the reason where it can't."""
-    video = read(source)
-    if task.num_frames and len(video.frames) != task.num_frames:
-        raise VideoError(f"{source}: {len(video.frames)} frames, where the task asks for {task.num_frames}")
+    frames, height, width = measured(source)
+    if task.num_frames and frames != task.num_frames:
+        raise VideoError(f"{source}: {frames} frames, where the task asks for {task.num_frames}")
     if task.num_frames:
         with Image.open(task.first_frame) as picture:
-            if picture.size != (video.frames.shape[2], video.frames.shape[1]):
-                size = f"{video.frames.shape[2]}x{video.frames.shape[1]}"
-                raise VideoError(f"{source}: {size}, where the first frame is {picture.size[0]}x{picture.size[1]}")
+            if picture.size != (width, height):
+                raise VideoError(
+                    f"{source}: {width}x{height}, where the first frame is {picture.size[0]}x{picture.size[1]}"
+                )
     suffix = source.suffix.lower()
     return suffix if suffix in (".mp4", ".webm", ".mkv", ".avi", ".mov") else ".mp4"

@@ -23,8 +23,8 @@ from .types import Task, UserError, VideoRecord
 
 RUBRIC = "physics-preference-v1"
 QUESTION = (
-    "Which of the two could rather be real, with nothing that jumps, stutters, melts, changes color, appears, vanishes "
-    "or goes through something solid?"
+    "Which of the two looks more real, with nothing that jumps, stutters, melts, changes color, appears, vanishes or "
+    "goes through something solid?"
 )
 COLUMNS = (
     "pair", "rater", "first", "second", "preferred", "first_video", "second_video",

@@ -109,7 +109,9 @@ def test_an_answer_can_be_changed_and_a_clip_passed_over(session):
     assert passed["clip"]["id"] == after["clip"]["id"]
 
 
-@pytest.mark.parametrize("wrong", [{"label": 2}, {"label": True}, {"label": "1"}, {"clip": "x"}, {"rater": "<b>"}])
+@pytest.mark.parametrize(
+    "wrong", [{"label": 2}, {"label": True}, {"label": "1"}, {"clip": "x"}, {"clip": ["x"]}, {"rater": "<b>"}]
+)
 def test_what_is_no_answer_is_refused(session, wrong):
     """Labels are 0, 1 or null about a clip there is, by a name that is one."""
     state = session.post("/join", {"rater": "anna"})

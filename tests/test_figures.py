@@ -106,5 +106,6 @@ def test_sizes_are_words_and_ties_keep_their_names(tmp_path):
     plots.scaling({"f": [(4.3e6, 0.1, None), (2e9, 0.5, (0.4, 0.6)), (1.4e10, 0.7, None)]}, x="n", y="s", **into)
     words = into["path_svg"].read_text()
     assert all(f"<!-- {size} -->" in words for size in ("4.3 M", "2 B", "14 B")) and "mathdefault" not in words
+    assert lines._apart([0, 1e6, 1.01e6, 1e9]) == [0, 1e6, 1e9] and lines.size_words(0) == "0"
     shown = lines._beside({"a": [1.5, 1], "b": [1.5, 2]}, ["a", "b"])
     assert shown == {"a": [1.3, 1], "b": [1.7, 2]}

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from dreamgen_bench import finished, manifest, rubrics, scores, site, submission
 from dreamgen_bench.cli import app
 from dreamgen_bench.types import Judgment, UserError
-from dreamgen_bench.video import read
+from dreamgen_bench.video import measured
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_newcomers_folder_becomes_a_row_by_one_command(tmp_path, monkeypatch):
         (tmp_path / f"{number}.mp4").write_bytes(clip(50 * number))
     (tmp_path / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     decoded = []
-    monkeypatch.setattr(manifest, "read", lambda path: decoded.append(path) or read(path))
+    monkeypatch.setattr(manifest, "measured", lambda path: decoded.append(path) or measured(path))
     command = ["score", "--manifest", str(tmp_path / "clips.jsonl"), "--judge", "always-yes"]
     done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0 and "n = 5 of 5" in done.output

@@ -38,8 +38,8 @@ def scaling(
         else:
             axes.set_xscale("log")
         # Matplotlib's own labels of such an axis are formulas, and we draw none: a name may hold dollar signs.
-        shown = _apart([size for size in sizes if size])
-        axes.set_xticks([0] * (0 in sizes) + shown, ["0"] * (0 in sizes) + [size_words(size) for size in shown])
+        shown = _apart(sizes)
+        axes.set_xticks(shown, [size_words(size) for size in shown])
         axes.set_xticks([], minor=True)
         axes.set(xlabel=x, ylabel=y, ylim=(-0.02, 1.02))
         axes.spines[["top", "right"]].set_visible(False)
@@ -55,11 +55,14 @@ def size_words(count: float) -> str:
 
 
 def _apart(sizes: Sequence[float]) -> list[float]:
-    """Those whose labels do not touch on a logarithmic axis; the least is always among them."""
-    kept, room = list(sizes[:1]), np.log(sizes[-1] / sizes[0]) / 12 if sizes else 0.0
-    for size in sizes[1:]:
-        if np.log(size / kept[-1]) >= room:
+    """Those whose labels do not touch on a logarithmic axis; 0 and the least above it are always among them."""
+    kept = [size for size in sizes if size <= 0]
+    above = [size for size in sizes if size > 0]
+    last = 0.0
+    for size in above:
+        if not last or np.log(size / last) >= np.log(above[-1] / above[0]) / 12:
             kept.append(size)
+            last = size
     return kept
 
 
