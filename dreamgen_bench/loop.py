@@ -376,8 +376,8 @@ def records(run: Run) -> tuple[list[Judgment], list[EpisodeRecord], list[Episode
     judged = RecordFile(run.out / "judgments.jsonl", Judgment).read().values()
     episodes = RecordFile(run.out / "episodes.jsonl", EpisodeRecord).read()
     replays = [episodes[k] for t in _trajectories(run, run.scored) if (k := digest("replay", t.key)) in episodes]
-    judged = [j for j in judged if j.video in videos and (j.rubric, j.judge) in wanted]
-    return judged, replays, _policy_episodes(run, episodes)
+    own = [j for j in judged if j.video in videos and (j.rubric, j.judge) in wanted]
+    return own, replays, _policy_episodes(run, episodes)
 
 
 def _policy_episodes(run: Run, episodes: dict[str, EpisodeRecord]) -> list[EpisodeRecord]:

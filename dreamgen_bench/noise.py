@@ -110,7 +110,8 @@ def corrected(score: Cells, success: Cells, *, seed: int = 0) -> Corrected:
         return _undefined("one task or less a suite: the noise can't be estimated")
     covariance = np.cov(x, y)
     left = np.diag(covariance) - noise
-    reliability = tuple(float(v) for v in np.maximum(left, 0) / np.diag(covariance))
+    shares = np.maximum(left, 0) / np.diag(covariance)
+    reliability = float(shares[0]), float(shares[1])
     ends = _generalized(covariance, noise, models, seed=seed)
     if min(left) <= 0:
         axis = "score" if left[0] <= 0 else "success"
