@@ -36,8 +36,9 @@ def of_folder(folder: Path) -> loop.Run:
     known = {field.name for field in fields(loop.Run)}
     if not isinstance(config, dict) or not set(config) <= known:
         raise UserError(f"{folder}/run.json: no configuration of this version; run the same command again first")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return loop.Run(**(values | {"out": folder}))
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    values["out"] = folder
+    return loop.Run(**values)
 
 
 def run(whole: loop.Run) -> list[Json]:

@@ -37,7 +37,7 @@ def partial(score: ArrayLike, success: ArrayLike, *, covariates: Mapping[str, Se
     rests = [np.asarray(OLS(axis, design).fit().resid) for axis in (x, y)]
     if min(rest.std() / max(axis.std(), 1e-12) for rest, axis in zip(rests, (x, y), strict=True)) < 1e-9:
         return found | {"why": "the covariates explain an axis whole"}
-    r = float(np.corrcoef(*rests)[0, 1])
+    r = float(np.corrcoef(rests[0], rests[1])[0, 1])
     free = len(x) - len(held)
     half = scipy_stats.norm.ppf(0.975) / math.sqrt(free - 3)
     ends = None if abs(r) > 1 - 1e-12 else [math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)]

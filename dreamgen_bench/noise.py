@@ -13,8 +13,8 @@ The field divides r by the root of both reliabilities, and its interval alike (H
 (Padilla & Veprinsky 2012); Moss (arXiv 1911.01576) shows that such intervals fail for few subjects. Ours is a
 generalized interval (Weerahandi 1993): draws of the covariance of the measured values, as right-Haar posteriors give
 them, which is exact without noise (Berger & Sun 2008, Annals of Statistics 36), less the noise estimated from the rows.
-In how many percent of draws 95 % intervals held the true r, lowest to highest of 18 settings (true r = 0, .6, .9; 8, 14,
-20 models; two populations of rates, one with many models near the floor; 300 draws each, so +-3):
+In how many percent of draws 95 % intervals held the true r, lowest to highest of 18 settings (true r = 0, .6, .9; 8,
+14, 20 models; two populations of rates, one with many models near the floor; 300 draws each, so +-3):
 
     noise in the axes' variance             2-5 %    7-18 %
     corrected                               94-99    92-98
@@ -110,7 +110,8 @@ def corrected(score: Cells, success: Cells, *, seed: int = 0) -> Corrected:
         return _undefined("one task or less a suite: the noise can't be estimated")
     covariance = np.cov(x, y)
     left = np.diag(covariance) - noise
-    reliability = tuple(float(v) for v in np.maximum(left, 0) / np.diag(covariance))
+    shares = np.maximum(left, 0) / np.diag(covariance)
+    reliability = float(shares[0]), float(shares[1])
     ends = _generalized(covariance, noise, models, seed=seed)
     if min(left) <= 0:
         axis = "score" if left[0] <= 0 else "success"

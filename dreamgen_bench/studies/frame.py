@@ -77,7 +77,8 @@ def attempt(job: Job, values: Any) -> Iterator[Json]:
     before = read_json(path) if path.exists() else {}
     if before and (before["study"], before["preset"]) != (job.name, job.preset):
         raise UserError(f"{job.out} holds the study {before['study']} ({before['preset']}): choose another --out")
-    started, note = time.perf_counter(), {"ended": "failed"}
+    started = time.perf_counter()
+    note: Json = {"ended": "failed"}
     about: Json = {}
     try:
         yield about

@@ -47,8 +47,8 @@ PRESETS = MappingProxyType(
             policy_seeds=1,
             episodes=6,
         ),
-        # 6 behaviors x 24 starts x 3 policies: +-5 points at a success of .5 where policies differ by little.
-        "full": Preset(suites=("metaworld-behavior-v1", "metaworld-environment-v1"), seeds=2, episodes=24),
+        # 6 behaviors x 48 starts x 3 policies: reckoned +-5 points at a success of .5, where policies differ by little.
+        "full": Preset(suites=("metaworld-behavior-v1", "metaworld-environment-v1"), seeds=2, episodes=48),
     }
 )
 

@@ -57,7 +57,7 @@ def run(job: Job, preset: Preset) -> Json:
         about |= {"groups": score_vs_success.groups(whole), "covariates": score_vs_success.covariates(whole)}
         about |= {"absent_judges": unknown, "without_network": not metrics.available()}
         found = correlated(whole, job.out, covariates=about["covariates"], extra=extra)
-        table = {"ranked": ranked(found), "chosen_and_confirmed": confirmed(found)}
+        table: Json = {"ranked": ranked(found), "chosen_and_confirmed": confirmed(found)}
         write_json(job.out / "table.json", table)
         draw(job.out, table["ranked"])
     return found | table
@@ -172,7 +172,7 @@ def confirmed(found: Json, group: str = "trained") -> Json:
     known = {name: one["value"] for name, one in r["choose"].items() if one["value"] is not None}
     best = min(known, key=lambda name: (-known[name], name)) if known else None
     why = "" if best else "no metric has an r on the half that chooses: it needs 3 models or more"
-    both = {part: of.get(best) for part, of in r.items()}
+    both = {part: of[best] if best else None for part, of in r.items()}
     models = sorted({row["model"] for groups in boards.values() for row in groups[group]["models"]})
     return {"metric": best, "why": why, **both, "models": {name: half(name) for name in models}}
 
