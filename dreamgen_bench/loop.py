@@ -123,8 +123,8 @@ def reopened(out: Path) -> Run:
     """The configuration of a run folder that was run once. Raises UserError where it is none of this version's."""
     config = read_json(out / "run.json").get("config")
     try:
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-        return Run(**fields | {"out": out})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        return Run(**(fields | {"out": out}))
     except (AttributeError, TypeError) as error:
         raise UserError(f"{out / 'run.json'} holds no configuration that this version knows: {error}") from error
 

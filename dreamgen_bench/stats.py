@@ -155,9 +155,10 @@ def anytime_interval(successes: int, n: int, *, level: float = 0.95) -> Interval
     Robbins' beta-binomial mixture with a uniform prior: the rates p with B(s + 1, n - s + 1) / (p^s (1 - p)^(n - s))
     below 1 / (1 - level) (Robbins 1970; Howard et al., Annals of Statistics 2021). With probability `level` it holds
     the true rate at every n at once. Of episodes of several behaviors the rate is the mean over behaviors, and the
-    looks are to be after whole rounds of one episode of each: by Hoeffding (1956) a round's product is then at most
-    that of as many episodes of equal rate. Wider than Wilson's of a fixed n: +-0.05 takes 1262 episodes at p = .5
-    (Wilson: 381), 244 at .05 (82). ValueError: no number of successes out of n.
+    looks are to be after whole rounds of one episode of each: a product of factors is at most the power of their
+    mean, so a round of unequal rates is expected to add no more evidence than one of equal rates. Wider than Wilson's
+    of a fixed n: +-0.05 takes 1262 episodes at p = .5 (Wilson: 381), 244 at .05 (82). ValueError: no number of
+    successes out of n.
     """
     if not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n}")

@@ -128,6 +128,14 @@ def test_what_can_not_be_a_dataset_is_refused(tmp_path, clips, layout, says):
         export.write(clips, layout, tmp_path / "d")
 
 
+def test_without_pyarrow_there_is_one_line_and_no_file(tmp_path, monkeypatch):
+    """It is an extra: who exports nothing need not have it."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match=r"pip install 'dreamgen-bench\[export\]'"):
+        export.write(CLIPS, "lerobot-v3", tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
 def test_nothing_is_overwritten(tmp_path):
     """A folder in use is left alone."""
     (tmp_path / "mine.txt").write_text("x")

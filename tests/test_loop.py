@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from dreamgen_bench import loop
 from dreamgen_bench.cli import app
@@ -83,6 +86,36 @@ def test_killed_at_any_moment_and_run_again_in_two_processes_it_gives_the_same_b
 
 
 @pytest.mark.slow
+def test_what_policies_were_trained_on_can_be_exported(whole, tmp_path):
+    """Every labeled video of the row, its bytes and its waypoints; demonstrations too, which have no file."""
+    out, _ = whole
+    for model, count in (("retrieval", 6), ("teleoperation", 48)):
+        args = ["export", str(out), "--model", model, "--format", "lerobot-v3", "--out", str(tmp_path / model)]
+        done = CliRunner().invoke(app, args)
+        assert done.exit_code == 0 and f"{count} episodes" in done.output, done.output
+    videos = [json.loads(line) for line in (out / "videos.jsonl").read_text().splitlines()]
+    mine = {v["key"]: v for v in videos if (v["model"], v["suite"]) == ("retrieval", "metaworld-policy-v1")}
+    there = {path.read_bytes() for path in (tmp_path / "retrieval").rglob("*.mp4")}
+    assert there == {(out / video["file"]).read_bytes() for video in mine.values()}
+    lines = [json.loads(line) for line in (out / "trajectories.jsonl").read_text().splitlines()]
+    files = sorted((t["key"], out / t["file"]) for t in lines if t["video"] in mine)
+    labels = np.concatenate([np.load(path)[:, [0, 1, 2, 7]] for _, path in files])
+    rows = pd.read_parquet(tmp_path / "retrieval/data/chunk-000/file-000.parquet")
+    np.testing.assert_array_equal(np.stack(rows["action"]), labels)
+    refused = CliRunner().invoke(app, ["export", str(out), "--model", "wan", "--out", str(tmp_path / "x")])
+    assert refused.exit_code == 2 and not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_policies_tried_twice_on_one_cpu_flip_nothing(whole, tmp_path):
+    """What is reported where anything differs, as between processors."""
+    shutil.copytree(whole[0], tmp_path / "run")
+    done = CliRunner().invoke(app, ["repeat", str(tmp_path / "run"), "--model", "true_actions", "--json"])
+    found = json.loads(done.stdout)
+    assert (found["episodes"], found["flipped"], found["unmatched"]) == (6, 0, 0)
+
+
+@pytest.mark.slow
 def test_a_video_that_is_lost_after_the_run_is_counted_and_nothing_else_changes(whole, tmp_path):
     """An absence is visible, and costs one video."""
     copy = tmp_path / "run"
@@ -121,8 +154,6 @@ def test_a_wrong_selection_is_refused_before_anything_is_written(tmp_path, field
 
 def test_every_verb_has_an_example_in_its_help():
     """Nobody should have to read the code to start."""
-    from typer.testing import CliRunner
-
     runner = CliRunner()
     verbs = "submit withdraw confirm view annotate check-idm export serve-policy repeat ".split()
     verbs += "demo run generate judge label train evaluate score correlate list leaderboard doctor".split()
@@ -134,8 +165,6 @@ def test_every_verb_has_an_example_in_its_help():
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "x", "1/0"])
 def test_a_wrong_shard_is_refused(tmp_path, shard):
     """i/n with 1 <= i <= n."""
-    from typer.testing import CliRunner
-
     args = ["generate", "metaworld-seen-v1", "--models", "static", "--out", str(tmp_path / "o"), "--shard", shard]
     done = CliRunner().invoke(app, args)
     assert done.exit_code == 2

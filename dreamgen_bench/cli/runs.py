@@ -102,7 +102,8 @@ def run_(
     workers: Workers = None,
 ) -> None:
     """Every stage, resumable: videos, judgments, labels, policies, episodes, tables, plot and page."""
-    fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, judge=judge, idm=idm, policy=policy)
+    fields: dict[str, Any] = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, judge=judge)
+    fields |= dict(idm=idm, policy=policy)
     fields |= dict(episodes=episodes, policy_seeds=policy_seeds, downstream=downstream)
     fields |= dict(mixture=mixture, precision=precision)
     _everything(configured(suites, models, out, **fields), workers)
@@ -196,7 +197,8 @@ def _policies(name: str, summary: str, line: str) -> None:
         precision: Precision = None,
         shard: Shard = "1/1",
     ) -> None:
-        fields = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds, idm=idm, policy=policy)
+        fields: dict[str, Any] = dict(limit=limit, trajectory_limit=trajectory_limit, seeds=seeds)
+        fields |= dict(idm=idm, policy=policy)
         fields |= dict(episodes=episodes, policy_seeds=policy_seeds, mixture=mixture, precision=precision)
         perform(("policies",), configured(suites, models, out, **fields), shard)
 
