@@ -12,10 +12,13 @@ from .reliability import Figure
 from .types import Video
 from .validation import Requirement
 
-GATE = (
+GATE: tuple[Requirement, ...] = (
     Requirement(figure="codes_used", least=0.75, why="a code that is never used holds nothing: a codebook of fewer"),
     Requirement(figure="entropy", least=0.6, why="of what its codes could tell; 0 where one code answers everything"),
     Requirement(figure="probe", least=0.3, why="hand motion read off the labels by a line, on episodes left out"),
+    Requirement(
+        figure="foreseen", most=0.9, why="of holding the frame's error, that of the later frame made of its code"
+    ),
 )
 RARE = 0.01
 """Share of all tokens below which a code counts as dead."""
@@ -24,17 +27,31 @@ MOTION = slice(4, 7)
 
 
 def figures(model: Any, found: Sequence[tuple[Video, np.ndarray]]) -> dict[str, Figure]:
-    """Use and entropy of the codebook, and a linear probe from labels to true motion; found: (video, true labels).
+    """Use and entropy of the codebook, the probe and the foresight, on (video, true labels).
 
-    A model that shows no codebook (`codes` in it, `used(video)` int [T - 1, tokens]) leaves its figures undefined.
+    The probe alone does not tell a trained model: differences of pictures under random weights hold motion too. A model
+    that shows no codebook (`codes` in it, `used(video)` int [T - 1, tokens], `foreseen(video)` the earlier and the
+    later pictures and those made of the codes) leaves figures undefined.
     """
     labels = list(model.label([video for video, _ in found]))
     motion = [true[:, MOTION].astype(float) for _, true in found]
     probed = {"probe": probe(labels, [ahead(m, getattr(model, "horizon", 1)) for m in motion])}
     if not hasattr(model, "used"):
-        unknown = Figure(value=None, why="the model shows no codebook: it needs `codes` and `used(video)`")
-        return {"codes_used": unknown, "entropy": unknown, "dead_codes": unknown} | probed
-    return of_codes(np.concatenate([model.used(video).ravel() for video, _ in found]), model.codes) | probed
+        unknown = Figure(
+            value=None, why="the model shows no codebook: it needs `codes`, `used(video)`, `foreseen(video)`"
+        )
+        return dict.fromkeys(("codes_used", "entropy", "dead_codes", "foreseen"), unknown) | probed
+    used = np.concatenate([model.used(video).ravel() for video, _ in found])
+    return of_codes(used, model.codes) | probed | {"foreseen": foresight([model.foreseen(v) for v, _ in found])}
+
+
+def foresight(shown: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
+    """Squared error of the pictures made, as a share of that of holding the earlier ones; (earlier, later, made)."""
+    made = sum(float(((out - later) ** 2).sum()) for _, later, out in shown)
+    held = sum(float(((earlier - later) ** 2).sum()) for earlier, later, _ in shown)
+    if held == 0:
+        return Figure(value=None, n=len(shown), why="nothing moves in any video")
+    return Figure(value=made / held, n=len(shown))
 
 
 def of_codes(used: NDArray[np.int_], codes: int) -> dict[str, Figure]:

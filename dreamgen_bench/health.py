@@ -3,7 +3,7 @@
     episodes -> labels -> range, error, order, replay, error against strangeness -> the gate
 
 Users of the published IDMs could not tell which part of their pipeline broke: actions far too small, frames out of
-order, a frame gap other than in training. Each of these fails a figure here. Latent actions are looked at in `codebook`.
+order, a frame gap other than in training. Each of these fails a figure here. Latent actions: see `codebook`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WIDER = 0.1
 """By which share of its width the data's range is widened before labels are held to it."""
 FPS = 10.0
 
-GATE = (
+GATE: tuple[Requirement, ...] = (
     Requirement(figure="in_range", least=0.95, why="a hand where the robot's never was is no label"),
     Requirement(figure="least_spread", least=0.5, why="labels that hardly vary: actions far too small to use"),
     Requirement(figure="most_spread", most=1.5, why="labels wilder than the data"),
@@ -89,8 +89,17 @@ def episodes(count: int) -> list[Episode]:
         ):
             seed = FIRST_SEED + number
             clip = record((env := start(behavior, scene, seed, look)), expert(env))
-            where = {"behavior": behavior, "scene": scene, "seed": seed, "look": look}
-            made.append(Episode(group=group, frames=clip.frames, labels=labels_of(clip), **where))
+            made.append(
+                Episode(
+                    group=group,
+                    behavior=behavior,
+                    scene=scene,
+                    seed=seed,
+                    look=look,
+                    frames=clip.frames,
+                    labels=labels_of(clip),
+                )
+            )
     return made
 
 
@@ -115,13 +124,14 @@ def run(
 
     generated: dreamed videos, whose strangeness is set beside that of the true ones. follow: plays labels back.
     """
+    gate, more = GATE, dict[str, Any]()
     if spec.latent:
-        figures, gate, more = codebook.figures(model, [(e.video, e.labels) for e in found]), codebook.GATE, {}
+        gate, figures = codebook.GATE, codebook.figures(model, [(e.video, e.labels) for e in found])
     else:
         labels = list(model.label([episode.video for episode in found]))
-        figures, more = waypoint_figures(found, labels, follow), {"columns": _columns(found, labels)}
+        figures, more["columns"] = waypoint_figures(found, labels, follow), _columns(found, labels)
         strange, more["strangeness"] = strangeness(model, found, labels, generated)
-        figures, gate = figures | {"error_follows_strangeness": strange}, GATE
+        figures["error_follows_strangeness"] = strange
     failures = [failure for need in gate if (failure := need.failed(figures[need.figure]))]
     return {
         "schema": 1,
@@ -185,16 +195,13 @@ def best_lag(said: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> int:
     """By how many steps labels would have to be moved to fit the true hand best, over all episodes; 0 if they fit."""
     error = {}
     for lag in LAGS:
-        pairs = [
-            (s[max(0, -lag) : len(s) - max(0, lag)], t[max(0, lag) : len(t) + min(0, lag)])
-            for s, t in _paths(said, true)
+        cut = [
+            (s[max(0, -lag) : len(s) - max(0, lag), :3], t[max(0, lag) : len(t) + min(0, lag), :3])
+            for s, t in zip(said, true, strict=True)
         ]
-        error[lag] = np.concatenate([np.linalg.norm(s - t, axis=1) for s, t in pairs]).mean()
+        away = [(s - s.mean(0)) - (t - t.mean(0)) for s, t in cut]
+        error[lag] = np.linalg.norm(np.concatenate(away), axis=1).mean()
     return min(LAGS, key=lambda lag: (error[lag], abs(lag)))
-
-
-def _paths(said: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(s[:, :3] - s[:, :3].mean(0), t[:, :3] - t[:, :3].mean(0)) for s, t in zip(said, true, strict=True)]
 
 
 def _hand_error(mine: Sequence[tuple[Episode, np.ndarray]], true: Array) -> Figure:

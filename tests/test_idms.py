@@ -33,7 +33,8 @@ def test_labels_have_one_row_per_step(idm):
     """T frames have T - 1 steps, for any length and any picture size."""
     videos = [noise(17), noise(5), noise(2), noise(9, size=128)]
     labels = list(idm.label(videos))
-    assert [one.shape for one in labels] == [(len(video.frames) - 1, len(LABELS)) for video in videos]
+    wide = len(getattr(idm, "columns", LABELS))
+    assert [one.shape for one in labels] == [(len(video.frames) - 1, wide) for video in videos]
     assert all(one.dtype == np.float32 and np.isfinite(one).all() for one in labels)
 
 
@@ -54,21 +55,39 @@ def test_a_still_video_stands_still(idm):
     assert np.ptp(labels[:, :3], axis=0).max() < 0.01
 
 
-def test_the_revision_is_that_of_the_shipped_weights():
-    """Records made with other weights never pass for these."""
-    spec = registry.find("idms", "waypoint-cnn")
+def test_a_video_slower_than_the_robot_is_refused(idm):
+    """What happened between its frames was never seen."""
+    with pytest.raises(UserError, match="frames a second"):
+        next(iter(idm.label([Video(frames=noise(9).frames, fps=5)])))
+
+
+def test_a_video_of_twice_the_frames_has_a_label_for_each(idm):
+    """Frames between those that are looked at change nothing; in time, the labels are those of the slower video."""
+    slow = noise(9)
+    fast = Video(frames=np.repeat(slow.frames, 2, 0)[:-1], fps=20)
+    labels = next(iter(idm.label([fast])))
+    assert len(labels) == 16
+    np.testing.assert_allclose(labels[1::2], next(iter(idm.label([slow]))), atol=1e-5)
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if s.weights == "shipped"], ids=lambda spec: spec.name)
+def test_the_revision_is_that_of_the_shipped_weights(spec):
+    """Records made with other weights never pass for these; and they stay small."""
     data = (registry.weights_of(spec) / "model.safetensors").read_bytes()
     assert hashlib.sha256(data).hexdigest().startswith(spec.revision)
+    assert len(spec.revision) >= 12 and len(data) <= 2_000_000
 
 
-def test_a_missing_checkpoint_is_the_users_to_mend(tmp_path):
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_a_missing_checkpoint_is_the_users_to_mend(tmp_path, spec):
     """The error names the folder and what makes it."""
-    with pytest.raises(UserError, match="run.sh"):
-        registry.load(registry.find("idms", "waypoint-cnn"), checkpoint=tmp_path)
+    with pytest.raises(UserError, match=f"baselines/{spec.name}/run.sh"):
+        registry.load(spec, checkpoint=tmp_path)
 
 
+@pytest.mark.parametrize("spec", [s for s in SPECS if not s.latent], ids=lambda spec: spec.name)
 @pytest.mark.parametrize("look", ["lab", "environment-5"])
-def test_it_beats_saying_that_the_hand_is_where_it_mostly_is(look):
+def test_it_beats_saying_that_the_hand_is_where_it_mostly_is(look, spec):
     """In the lab and in a room it has never seen, on a behavior it has never seen. How well: the card's figures."""
     from dreamgen_bench.envs.experts import expert, record
     from dreamgen_bench.envs.metaworld import MetaWorld
@@ -77,7 +96,7 @@ def test_it_beats_saying_that_the_hand_is_where_it_mostly_is(look):
     env.reset(seed=11, options={"look": look})
     clip = record(env, expert(env))
     env.close()
-    idm = registry.load(registry.find("idms", "waypoint-cnn"))
+    idm = registry.load(spec)
     labels = next(idm.label([Video(frames=clip.frames, fps=10)]))
     away = np.linalg.norm(labels[:, WAYPOINT[:3]] - clip.states[1:, :3], axis=1)
     guess = np.linalg.norm(clip.states[1:, :3].mean(0) - clip.states[1:, :3], axis=1)

@@ -27,6 +27,8 @@ ALLOWED = {
     "corrected": LEAVES,
     "labels": LEAVES | {"registry", "suites"},
     "validation": LEAVES | {"agreement", "corrected", "judge", "labels", "reliability", "store"},
+    "health": LEAVES | {"codebook", "envs", "reliability", "validation"},
+    "codebook": LEAVES | {"reliability", "validation"},
     "record": LEAVES | {"scores"},
     "archive": LEAVES | {"record", "suites"},
     "serving": LEAVES,

@@ -124,7 +124,7 @@ def test_every_verb_has_an_example_in_its_help():
     from typer.testing import CliRunner
 
     runner = CliRunner()
-    verbs = "submit withdraw confirm view annotate ".split()
+    verbs = "submit withdraw confirm view annotate check-idm ".split()
     verbs += "demo run generate judge label train evaluate score correlate list leaderboard doctor".split()
     for verb in verbs:
         done = runner.invoke(app, [verb, "--help"])

@@ -3,9 +3,8 @@
     --episodes play           pick-and-place and the hand taken about its whole reach (what is shipped)
     --episodes teleoperation  pick-and-place only
 
-The backbone is `waypoint-cnn`'s and stays as it is (the paper starts from SigLIP-2 and trains it too: that costs a
-hundred times as much). So every frame is encoded once, in COPIES changed pictures, into `--state`, and the transformer
-learns from those. A stopped run goes on from there by the same command.
+The backbone starts from `waypoint-cnn`'s, as the paper's starts from SigLIP-2's, and is trained too. A stopped run goes
+on from `--state` by the same command.
 """
 
 import argparse
@@ -32,58 +31,38 @@ from pictures import augmented, background
 SHIPPED = Path(__file__).parents[2] / "dreamgen_bench/weights"
 HELD, PICKING = 125, 700
 """Episodes held out, and those that pick and place: the first ones of the set."""
-COPIES, CLIPS = 1, 10
-"""Changed pictures of every frame, and the clips that are encoded together."""
 DRAWS = 4
-"""Noise levels at which each pair of frames is looked at in a step."""
+"""Noise levels at which each pair of frames is looked at in a step: the transformer is cheap, the backbone is not."""
 STILL = 0.08
 """Share of pairs in which nothing moves."""
+SLOWER = 0.4
+"""The backbone's rate, as a share of the transformer's."""
 
 
 @dataclasses.dataclass
 class Pairs:
-    """Every pair of frames a horizon apart, encoded, with the labels in between."""
+    """Every pair of frames a horizon apart, with the labels in between."""
 
-    tokens: torch.Tensor  # float16 [copies, clips, T, features]
+    frames: np.ndarray  # uint8 [clips, T, 64, 64, 3]
     labels: np.ndarray  # float32 [clips, T - 1, 8], normalized
     at_rest: np.ndarray  # [8], a normalized label of no motion
 
     def drawn(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features float [N, 2, features], and labels [N, horizon, 8]."""
-        gap, (copies, clips, frames, _) = SMALL.horizon, self.tokens.shape
-        copy = torch.randint(copies, (count,), generator=rng)
-        clip = torch.randint(clips, (count,), generator=rng)
-        start = torch.randint(frames - gap, (count,), generator=rng)
-        seen = torch.stack([self.tokens[copy, clip, start], self.tokens[copy, clip, start + gap]], 1).float()
-        labels = self.labels[clip.numpy()[:, None], start.numpy()[:, None] + np.arange(gap)]
-        still = torch.nonzero((torch.rand(count, generator=rng) < STILL) & (start > 0)).flatten()
+        """Pictures float [N, 2, 64, 64, 3] in 0..255, and labels [N, horizon, 8]."""
+        gap = SMALL.horizon
+        clip = torch.randint(len(self.frames), (count,), generator=rng).numpy()
+        start = torch.randint(self.frames.shape[1] - gap, (count,), generator=rng).numpy()
+        seen = np.stack([self.frames[clip, start], self.frames[clip, start + gap]], 1)
+        labels = self.labels[clip[:, None], start[:, None] + np.arange(gap)]
+        still = np.nonzero((torch.rand(count, generator=rng).numpy() < STILL) & (start > 0))[0]
         seen[still, 1] = seen[still, 0]
         labels[still] = self.labels[clip[still], start[still] - 1][:, None]
         labels[still, :, 4:7] = self.at_rest[4:7]
-        return seen, torch.from_numpy(labels)
-
-
-def encoded(net, frames: np.ndarray, empty: torch.Tensor, cache: Path) -> torch.Tensor:
-    """What the backbone says of COPIES changed pictures of every frame; float16 [COPIES, clips, T, features]."""
-    if cache.exists():
-        return torch.from_numpy(np.load(cache, allow_pickle=False))
-    rng, found = torch.Generator().manual_seed(0), []
-    with torch.inference_mode():
-        for start in range(0, len(frames), CLIPS):
-            batch = torch.from_numpy(frames[start : start + CLIPS]).float()
-            changed = torch.cat([augmented(batch.clone(), empty, rng) for _ in range(COPIES)])
-            out = net.see.features((changed / 127.5 - 1).flatten(0, 1).permute(0, 3, 1, 2))
-            found.append(out.half().view(COPIES, len(batch), frames.shape[1], -1))
-            if start % 250 == 0:
-                print(f"encoded {start} of {len(frames)} clips", flush=True)
-    tokens = torch.cat(found, 1)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.save(cache, tokens.numpy())
-    return tokens
+        return torch.from_numpy(seen).float(), torch.from_numpy(labels)
 
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """All episodes: frames uint8 [clips, 17, 64, 64, 3] and labels [clips, 16, 8]."""
+    """All episodes: frames uint8 [clips, 17, 64, 64, 3] and labels float32 [clips, 16, 8]."""
     frames, labels = [], []
     for path in sorted(folder.glob("teleop-*.npz")):
         with np.load(path) as data:
@@ -107,7 +86,8 @@ def start_from(net, folder: Path) -> None:
 
 def loss_of(net, seen: torch.Tensor, labels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Flow matching at DRAWS noise levels a pair, drawn from Beta(1.5, 1) as in the paper's code: mostly noisy ones."""
-    context = net.context(net.see.tokens(seen.flatten(0, 1)).unflatten(0, (len(seen), 2))).repeat(DRAWS, 1, 1)
+    shown = (seen / 127.5 - 1).flatten(0, 1).permute(0, 3, 1, 2)
+    context = net.context(net.see(shown).unflatten(0, (len(seen), 2))).repeat(DRAWS, 1, 1)
     labels = labels.repeat(DRAWS, 1, 1)
     level = torch.rand(len(labels), generator=rng) ** (1 / 1.5) * 0.999
     noise = torch.randn(labels.shape, generator=rng)
@@ -132,29 +112,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("runs/sim-data"))
     parser.add_argument("--out", type=Path, default=SHIPPED / "flow-dit")
-    parser.add_argument("--state", type=Path, default=Path("runs/flow-dit"))
+    parser.add_argument("--state", type=Path, default=Path("runs/flow-dit.pt"))
     parser.add_argument("--episodes", choices=("play", "teleoperation"), default="play")
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--init", type=Path, help="folder of weights to go on from")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     rng = torch.Generator().manual_seed(args.seed)
     frames, labels = read(args.data)
-    last = PICKING if args.episodes == "teleoperation" else len(frames)
+    last, empty = PICKING if args.episodes == "teleoperation" else len(frames), background(frames)
     mean, std = labels[HELD:last].reshape(-1, 8).mean(0), labels[HELD:last].reshape(-1, 8).std(0)
+    pairs = Pairs(frames[HELD:last], (labels[HELD:last] - mean) / std, -mean / std)
     net = network(SMALL)
-    start_from(net, SHIPPED / "waypoint-cnn")
-    tokens = encoded(net, frames, background(frames), args.state / "tokens.npy")
-    pairs = Pairs(tokens[:, HELD:last], (labels[HELD:last] - mean) / std, -mean / std)
-    trained = [p for name, p in net.named_parameters() if not name.startswith("see.see")]
-    optimizer = torch.optim.AdamW(trained, args.rate, betas=(0.95, 0.999), weight_decay=1e-5)
-    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
+    if args.init:
+        net.load_state_dict({k: v.float() for k, v in load_file(args.init / "model.safetensors").items()})
+    else:
+        start_from(net, SHIPPED / "waypoint-cnn")
+    rest = [p for name, p in net.named_parameters() if not name.startswith("see.see")]
+    groups = [{"params": net.see.see.parameters(), "scale": SLOWER}, {"params": rest, "scale": 1.0}]
+    optimizer = torch.optim.AdamW(groups, args.rate, betas=(0.95, 0.999), weight_decay=1e-5)
+    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
     step, spent = 0, 0.0
-    if (args.state / "last.pt").exists():
-        state = torch.load(args.state / "last.pt", weights_only=True)
+    if args.state.exists():
+        state = torch.load(args.state, weights_only=True)
         for part, name in ((net, "net"), (average, "average"), (optimizer, "optimizer")):
             part.load_state_dict(state[name])
         rng.set_state(state["rng"])
@@ -163,21 +147,23 @@ def main() -> None:
     while step < args.steps:
         decay = 0.5 * (1 + math.cos(math.pi * step / args.steps)) + 0.01
         for group in optimizer.param_groups:
-            group["lr"] = args.rate * min(1, step / 100) * decay
-        loss = loss_of(net, *pairs.drawn(args.batch, rng), rng)
+            group["lr"] = args.rate * group["scale"] * min(1, step / 100) * decay
+        seen, wanted = pairs.drawn(args.batch, rng)
+        loss = loss_of(net, augmented(seen, empty, rng), wanted, rng)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         average.update_parameters(net)
         step += 1
-        if step % 500 == 0 or step == args.steps:
-            error = held_out(average.module, frames[:HELD:5], labels[:HELD:5], mean, std)
+        if step % 150 == 0 or step == args.steps:
+            error = held_out(average.module, frames[:HELD:6], labels[:HELD:6], mean, std)
             spent = time.time() - started
             print(f"{step} {spent:.0f}s loss {loss.item():.4f} held out {error}", flush=True)
+            args.state.parent.mkdir(parents=True, exist_ok=True)
             parts = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save(parts | {"rng": rng.get_state(), "step": step, "spent": spent}, args.state / "last.pt")
-            note = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("out", "state")}
+            torch.save(parts | {"rng": rng.get_state(), "step": step, "spent": spent}, args.state)
+            note = {k: v.name if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("out", "state")}
             note |= {"steps": step, "held_out": error, "seconds": round(spent), "data": args.data.name}
             finish(average.module, args.out, mean, std, note)
 

@@ -27,16 +27,12 @@ def check_idm(
     as_json: Json = False,
 ) -> None:
     """How far an IDM can be trusted, and the gate: exit status 0 where it passed, 1 where it failed."""
-    from .. import health, registry, suites
+    from .. import health, registry
 
     spec = registry.find("idms", idm)
-    dreamer = registry.find("world_models", model) if model and videos else None
     loaded, found = registry.load(spec), health.episodes(episodes)
-    generated = []
-    if dreamer and not spec.latent:
-        tasks = suites.limited(suites.load(SUITE), videos)
-        generated = list(registry.load(dreamer).generate(tasks, seed=0))
-    report = health.run(spec, loaded, found, generated=generated) | {"generated_by": dreamer.id if generated else None}
+    report = health.run(spec, loaded, found, generated=_dreamed(model, videos) if model and not spec.latent else [])
+    report["generated_by"] = model
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:
@@ -44,6 +40,13 @@ def check_idm(
             out_console.print(renderable)
     if report["gate"] != "passed":
         raise typer.Exit(1)
+
+
+def _dreamed(model: str, videos: int) -> list[Any]:
+    from .. import registry, suites
+
+    tasks = suites.limited(suites.load(SUITE), videos)
+    return list(registry.load(registry.find("world_models", model)).generate(tasks, seed=0))
 
 
 def _told(report: dict[str, Any]) -> list[Any]:
@@ -71,7 +74,7 @@ def _told(report: dict[str, Any]) -> list[Any]:
     return [*told, escape(f"gate: {report['idm']} {report['gate']}")]
 
 
-def _dreams(strange: dict[str, Any], by: str | None) -> str:
+def _dreams(strange: dict[str, Any], by: str) -> str:
     thirds = ", ".join(f"{third['hand_mm']} mm" for third in strange["thirds"])
     text = f"hand error by strangeness of the pictures, in thirds: {thirds}"
     if strange["generated"]:

@@ -12,5 +12,17 @@ SPECS = [
         summary="small CNN: frames to the waypoint after each step and the mean action in it",
         weights="shipped",
         trained_on=("sim-data teleop: pick-and-place in the lab, and the hand taken about its whole reach",),
-    )
+    ),
+    Spec(
+        name="lapa-s",
+        revision="924fea240fcc",
+        load="dreamgen_bench.idms.lapa:load",
+        args={"checkpoint": "weights/lapa-s"},
+        license="Apache-2.0",
+        summary="latent actions: 4 tokens of 8 codes between frames 0.4 s apart, learned without any action",
+        weights="shipped",
+        trained_on=("sim-data web: all behaviors, never the lab's look, no actions",),
+        latent=True,
+        paper="Ye et al., ICLR 2025",
+    ),
 ]

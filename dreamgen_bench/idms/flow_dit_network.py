@@ -102,16 +102,11 @@ def _convolutions(config: Config) -> Any:
             )
             self.project = nn.Linear(64, config.width)
 
-        def features(self, pictures: torch.Tensor) -> torch.Tensor:
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
             line = torch.linspace(-1, 1, config.size, device=pictures.device)
             x = line.view(1, 1, 1, -1).expand(len(pictures), 1, config.size, -1)
-            return self.see(torch.cat([pictures, x.transpose(2, 3), x], 1))
-
-        def tokens(self, features: torch.Tensor) -> torch.Tensor:
-            return self.project(features.unflatten(1, (config.tokens, 64)))
-
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return self.tokens(self.features(pictures))
+            seen = self.see(torch.cat([pictures, x.transpose(2, 3), x], 1))
+            return self.project(seen.unflatten(1, (config.tokens, 64)))
 
     return Convolutions()
 
@@ -220,7 +215,7 @@ def sample(net: Any, context: torch.Tensor, config: Config) -> torch.Tensor:
     import torch
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler: Any = FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(sigmas=np.linspace(1, 1 / config.euler, config.euler).tolist())
     noise = torch.randn(1, config.horizon, len(LABELS), generator=torch.Generator().manual_seed(0))
     labels = noise.to(context.device).expand(len(context), -1, -1)

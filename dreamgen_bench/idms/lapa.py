@@ -121,24 +121,38 @@ class LatentActionModel:
         A step is compared with the frame `horizon` control steps after its first, or the last one near the end.
         Raises UserError for a video whose rate does not show the robot's control steps.
         """
+        import torch
+
         for video in videos:
             count, rate = len(video.frames), self._config.rate
-            embedded = self._embedded(video).flatten(1).numpy()
+            with torch.inference_mode():
+                embedded = self._embedded(video).flatten(1).numpy()
             yield on_video_steps(embedded, count, video.fps, rate)
 
     def used(self, video: Video) -> np.ndarray:
         """The code of each token at each control step; int [N, tokens]."""
-        return self._net.quantize(self._embedded(video))[0].numpy()
-
-    def _embedded(self, video: Video) -> torch.Tensor:
         import torch
 
+        with torch.inference_mode():
+            return self._net.quantize(self._embedded(video))[0].numpy()
+
+    def foreseen(self, video: Video) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Earlier pictures, later ones, and those made of the earlier and the codes; float [N, 3, S, S] in -1..1."""
+        import torch
+
+        with torch.inference_mode():
+            earlier, later = self._pairs(video)
+            made = self._net.decode(earlier, self._net.quantize(self._net.encode(earlier, later))[1])
+            return earlier.numpy(), later.numpy(), made.numpy()
+
+    def _embedded(self, video: Video) -> torch.Tensor:
+        return self._net.encode(*self._pairs(video))
+
+    def _pairs(self, video: Video) -> tuple[torch.Tensor, torch.Tensor]:
         frames = video.frames[control_frames(len(video.frames), video.fps, self._config.rate)]
         earlier = np.arange(len(frames) - 1)
-        later = np.minimum(earlier + self._config.horizon, len(frames) - 1)
-        with torch.inference_mode():
-            shown = pictures(resized(frames, self._config.size))
-            return self._net.encode(shown[earlier], shown[later])
+        shown = pictures(resized(frames, self._config.size))
+        return shown[earlier], shown[np.minimum(earlier + self._config.horizon, len(frames) - 1)]
 
 
 def save(net: Any, config: Config, folder: Path, **facts: Any) -> Path:

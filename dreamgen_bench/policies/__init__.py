@@ -21,6 +21,16 @@ SPECS = [
         paper="Chi et al., RSS 2023",
     ),
     Spec(
+        name="latent-then-actions",
+        revision="1",
+        load="dreamgen_bench.policies.bc_chunk:load",
+        fit="dreamgen_bench.policies.latent_then_actions:fit",
+        license="Apache-2.0",
+        summary="bc-chunk that first learns to name latent actions, then is fitted to real ones",
+        latent=True,
+        paper="Ye et al., ICLR 2025",
+    ),
+    Spec(
         name="random",
         revision="1",
         load="dreamgen_bench.policies.random_waypoints:load",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 
-def _network() -> Any:
+def network() -> Any:
+    """The untrained network: pictures and words to the next CHUNK normalized waypoints."""
     from torch import nn
 
     class ChunkPolicy(nn.Module):
@@ -34,17 +35,18 @@ def _network() -> Any:
     return ChunkPolicy()
 
 
+def loss(net: Any, pictures: torch.Tensor, words: torch.Tensor, chunks: torch.Tensor, rng: Any) -> torch.Tensor:
+    """Mean distance of the waypoints said from those shown."""
+    return (net(pictures, words) - chunks).abs().mean()
+
+
 def fit(trajectories: Sequence[Trajectory], *, seed: int, out: Path, steps: int = STEPS) -> Path:
     """Train on trajectories, write model.safetensors and config.json into `out`, and return it.
 
     The same trajectories in the same order, seed and thread count give the same weights.
     """
-
-    def loss(net: Any, pictures: Any, words: Any, chunks: Any, rng: Any) -> Any:
-        return (net(pictures, words) - chunks).abs().mean()
-
     found = imitation.examples(trajectories)
-    net = imitation.train(_network, loss, found, seed=seed, steps=steps)
+    net = imitation.train(network, loss, found, seed=seed, steps=steps)
     return imitation.save(net, found, out, steps=steps, seed=seed)
 
 
@@ -68,4 +70,4 @@ class ChunkedCloning:
 
 def load(checkpoint: Path) -> ChunkedCloning:
     """From the folder that `fit` wrote."""
-    return ChunkedCloning(*imitation.restore(_network(), checkpoint))
+    return ChunkedCloning(*imitation.restore(network(), checkpoint))

@@ -60,7 +60,7 @@ def seen(observation: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     """An observation as networks take it: float [1, 3, 64, 64] in -1..1, and the bag of its instruction [1, WORDS]."""
     import torch
 
-    picture = torch.from_numpy(_resized(observation["image"][None])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    picture = torch.from_numpy(resized(observation["image"][None])).permute(0, 3, 1, 2).float() / 127.5 - 1
     return picture, torch.from_numpy(bag(observation["instruction"])[None])
 
 
@@ -88,12 +88,17 @@ def looked(senses: tuple[Any, Any], pictures: torch.Tensor, words: torch.Tensor)
 
 
 def examples(trajectories: Sequence[Trajectory]) -> Examples:
-    """One example of every frame but the last; the last waypoint is repeated where a chunk goes past the end."""
+    """One example of every frame but the last; the last waypoint is repeated where a chunk goes past the end.
+
+    Raises UserError where labels are latent actions.
+    """
+    if any(trajectory.latent for trajectory in trajectories):
+        raise UserError("latent actions name no waypoints: train latent-then-actions on them, with real ones beside")
     pictures, words, chunks = [], [], []
     for trajectory in trajectories:
         waypoints = trajectory.labels[:, WAYPOINT]
         steps = np.arange(len(waypoints))
-        pictures.append(_resized(trajectory.frames[:-1]))
+        pictures.append(resized(trajectory.frames[:-1]))
         words.append(np.repeat(bag(trajectory.instruction)[None], len(steps), 0))
         chunks.append(waypoints[np.clip(steps[:, None] + np.arange(CHUNK), 0, len(steps) - 1)])
     targets = np.concatenate(chunks).astype(np.float32)
@@ -159,7 +164,8 @@ def restore(net: Any, checkpoint: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     return net.eval(), np.array(config["mean"], np.float32), np.array(config["std"], np.float32)
 
 
-def _resized(frames: np.ndarray) -> np.ndarray:
+def resized(frames: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W, 3] -> [N, 64, 64, 3], by area."""
     from PIL import Image
 
     if frames.shape[1:3] == (64, 64):
