@@ -30,8 +30,8 @@ def figures(model: Any, found: Sequence[tuple[Video, np.ndarray]]) -> dict[str, 
     """Use and entropy of the codebook, the probe and the foresight, on (video, true labels).
 
     The probe alone does not tell a trained model: differences of pictures under random weights hold motion too. A model
-    that shows no codebook (`codes` in it, `used(video)` int [T - 1, tokens], `foreseen(video)` the earlier and the later
-    pictures and those made of the codes) leaves figures undefined.
+    that shows no codebook (`codes` in it, `used(video)` int [T - 1, tokens], `foreseen(video)` the earlier and the
+    later pictures and those made of the codes) leaves figures undefined.
     """
     labels = list(model.label([video for video, _ in found]))
     motion = [true[:, MOTION].astype(float) for _, true in found]

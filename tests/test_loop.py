@@ -155,7 +155,7 @@ def test_a_wrong_selection_is_refused_before_anything_is_written(tmp_path, field
 def test_every_verb_has_an_example_in_its_help():
     """Nobody should have to read the code to start."""
     runner = CliRunner()
-    verbs = "submit withdraw confirm view annotate check-idm export serve-policy repeat ".split()
+    verbs = "submit withdraw confirm view annotate check-idm export serve-policy repeat study attribute ".split()
     verbs += "demo run generate judge label train evaluate score correlate list leaderboard doctor".split()
     for verb in verbs:
         done = runner.invoke(app, [verb, "--help"])

@@ -5,4 +5,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 data=${DATA:-/tmp/sim-data}
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONWARNINGS=ignore
 python "$here/../sim-data/collect.py" teleop --out "$data"
-python "$here/train.py" --data "$data" --episodes "${EPISODES:-play}" --steps "${STEPS:-1500}" --seed 0
+python "$here/train.py" --data "$data" --episodes "${EPISODES:-play}" --steps "${STEPS:-4500}" --seed 0

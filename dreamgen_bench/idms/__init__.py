@@ -14,17 +14,6 @@ SPECS = [
         trained_on=("sim-data teleop: pick-and-place in the lab, and the hand taken about its whole reach",),
     ),
     Spec(
-        name="flow-dit",
-        revision="1de1cf4a4c7a",
-        load="dreamgen_bench.idms.flow_dit:load",
-        args={"checkpoint": "weights/flow-dit"},
-        license="Apache-2.0",
-        summary="the paper's IDM, small: two frames to the labels between, flow matching with a diffusion transformer",
-        weights="shipped",
-        trained_on=("sim-data teleop: pick-and-place in the lab, and the hand taken about its whole reach",),
-        paper="Jang et al., CoRL 2025",
-    ),
-    Spec(
         name="lapa-s",
         revision="924fea240fcc",
         load="dreamgen_bench.idms.lapa:load",
