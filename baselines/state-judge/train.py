@@ -40,6 +40,10 @@ SOUND_UNDER, BROKEN_OVER = 0.25, 0.35
 """Magnitudes in between are left out of the fit: nobody could say."""
 
 
+TEST = range(60, 69)
+"""Shards that neither network nor logistics saw."""
+
+
 @dataclass(kw_only=True)
 class Args:
     """What a run is determined by."""
@@ -47,7 +51,6 @@ class Args:
     data: Path = Path("runs/sim-data")
     states: Path = Path("runs/state-judge")
     out: Path = Path("runs/state-judge")
-    test: Path = Path("runs/judge-test")
     weights: Path = Path("dreamgen_bench/weights/state")
     minutes: float = 1.0  # of one core's time
     batch: int = 48
@@ -222,7 +225,7 @@ def fit(args: Args) -> None:
 def evaluate(args: Args) -> None:
     """AUROC, F1 and calibration on the test shards."""
     judge = S.load(str(args.weights.resolve()))
-    numbers, truth, kinds = physics_of(judge, clips(args.test, range(80, 90)))
+    numbers, truth, kinds = physics_of(judge, clips(args.data, TEST))
     logits = np.array([judge.physics.evidence(row) for row in numbers])
     sound = [i for i, kind in enumerate(kinds) if not kind]
     print(f"PA AUROC {roc_auc_score(truth, logits):.3f}, ECE {ece(truth, 1 / (1 + np.exp(-logits))):.3f}")
@@ -230,7 +233,7 @@ def evaluate(args: Args) -> None:
     for kind in sorted(set(kinds) - {""}):
         of = [i for i, k in enumerate(kinds) if k == kind and not truth[i]]
         print(f"   {kind}: AUROC {roc_auc_score(truth[sound + of], logits[sound + of]):.3f} of {len(of)}")
-    rows = instructions_of(judge, clips(args.test, range(80, 90)), np.random.default_rng(1))
+    rows = instructions_of(judge, clips(args.data, TEST), np.random.default_rng(1))
     logits = np.array([judge.instruction.evidence(n, b) for n, b in zip(rows[0], rows[1], strict=True)])
     print(f"IF F1 {f1_score(rows[2], logits > 0):.3f}, AUROC {roc_auc_score(rows[2], logits):.3f}, "
           f"ECE {ece(rows[2], 1 / (1 + np.exp(-logits))):.3f} of {len(logits)}")  # fmt: skip
