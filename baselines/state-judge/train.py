@@ -51,17 +51,17 @@ class Args:
     data: Path = Path("runs/sim-data")
     states: Path = Path("runs/state-judge")
     out: Path = Path("runs/state-judge")
-    weights: Path = Path("dreamgen_bench/weights/state")
-    minutes: float = 1.0  # of one core's time
+    weights: Path = Path("runs/state-judge/weights")
+    minutes: float = 5.0  # of one core's time
     batch: int = 48
     lr: float = 4e-3
-    physics_shards: int = 8  # from shard 20 on
+    physics_shards: int = 12  # from shard 20 on
     instruction_shards: int = 30
     seed: int = 0
 
 
 def examples(args: Args) -> dict[str, np.ndarray]:
-    """Every episode with states, with its frames."""
+    """Every episode with states, with its frames float32 [N, len(SHOWN), 32, 32, 3], 0-1."""
     shards: dict[int, np.ndarray] = {}
     rows: list[dict[str, np.ndarray]] = []
     for path in sorted(args.states.glob("states-*.npz")):
@@ -73,7 +73,8 @@ def examples(args: Args) -> dict[str, np.ndarray]:
                 with np.load(args.data / f"judge-{shard:04d}.npz") as file:
                     shards[shard] = file["frames"]
             frames = shards[shard][int(columns["place"][i])]
-            rows.append({k: columns[k][i] for k in columns} | {"frames": frames[list(SHOWN)]})
+            small = frames[list(SHOWN)].reshape(len(SHOWN), 32, 2, 32, 2, 3).mean((2, 4), dtype=np.float32) / 255
+            rows.append({k: columns[k][i] for k in columns} | {"frames": small})
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
@@ -82,10 +83,11 @@ def batch(data: dict[str, np.ndarray], rng: np.random.Generator, size: int) -> t
     which, t = rng.integers(len(data["frames"]), size=size), rng.integers(len(SHOWN), size=size)
     possible = (data["behaviors"][which] >= 0).sum(1)
     place = (rng.uniform(size=size) * possible).astype(int)
-    light = rng.uniform(0.85, 1.15, (size, 1, 1, 1)) * rng.uniform(0.93, 1.07, (size, 1, 1, 3))
-    both = [np.clip(data["frames"][which, moment] * light, 0, 255) for moment in (t, np.zeros_like(t))]
-    x = np.concatenate(both, -1).reshape(size, 32, 2, 32, 2, 6).mean((2, 4)).transpose(0, 3, 1, 2)
-    x = x.astype(np.float32) / 255
+    light = rng.uniform(0.85, 1.15, (size, 1, 1, 1)).astype(np.float32) * rng.uniform(
+        0.93, 1.07, (size, 1, 1, 3)
+    ).astype(np.float32)
+    both = [np.minimum(data["frames"][which, moment] * light, 1) for moment in (t, np.zeros_like(t))]
+    x = np.concatenate(both, -1).transpose(0, 3, 1, 2)
     moment = np.array(SHOWN)[t]
     state = np.concatenate(
         [data["states"][which, moment], data["objects"][which, place, moment], data["goals"][which, place]], 1
