@@ -66,6 +66,17 @@ def test_frames_are_even_with_the_first_and_the_last_among_them(tmp_path):
     assert len(judge.question(video, task, Rubric(**{**IF.__dict__, "num_frames": 40})).frames) == 17
 
 
+def test_rubrics_that_show_the_same_frames_share_them(tmp_path):
+    """One array, which a judge may look at once; another size or count has its own; a checklist asks each check."""
+    task = toy_suite(tmp_path / "toy").tasks[0]
+    video = Video(frames=np.zeros((17, 32, 32, 3), np.uint8), fps=10)
+    small = Rubric(**{**IF.__dict__, "max_side": 16})
+    listed = Rubric(**{**PA.__dict__, "prompt": "{check}?", "checks": {"a": "first", "b": "second"}})
+    [one], [two], [three], checks = judge.questions(video, task, [IF, PA, small, listed])
+    assert one.frames is two.frames is checks[1].frames and three.frames.shape[1] == 16
+    assert [question.prompt for question in checks] == ["first?", "second?"]
+
+
 @pytest.fixture
 def videos(tmp_path):
     suite = toy_suite(tmp_path / "toy", size=32)

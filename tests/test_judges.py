@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,23 @@ def test_order_and_batch_size_change_no_answer(judge, batch_size, monkeypatch):
     assert [reply.text for reply in whole] == [reply.text for reply in again]
     for one, other in zip(whole, again, strict=True):
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+def test_a_video_is_looked_at_once_for_all_questions_about_it(judge, monkeypatch):
+    """Two questions that share their frames cost one pass of the vision tower, and have the answers of two."""
+    one, two = questions(2)
+    both = [one, replace(one, prompt=two.prompt), two, replace(two, prompt="is this done")]
+    apart = list(judge.ask([replace(question, frames=question.frames.copy()) for question in both]))
+    seen = []
+    tower = judge.model.model.visual
+    whole = tower.forward
+    monkeypatch.setattr(tower, "forward", lambda x, **given: seen.append(len(x)) or whole(x, **given))
+    together = list(judge.ask(both))
+    patches = judge.prepare.one(one)["patches"]
+    assert seen == [2 * len(patches)] and judge.prepare.one(both[1])["patches"] is patches
+    for reply, other in zip(together, apart, strict=True):
+        assert not reply.error and reply.text == other.text
+        assert reply.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 def test_a_bad_question_is_an_error_in_its_own_reply_only(judge):

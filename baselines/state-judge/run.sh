@@ -3,10 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PYTHONPATH=$PWD OMP_NUM_THREADS=1 MUJOCO_GL=${MUJOCO_GL:-egl}
-data=${1:-runs/sim-data} test=${2:-runs/judge-test} out=${3:-runs/state-judge}
+data=${1:-runs/sim-data} out=${2:-runs/state-judge}
 
 python baselines/state-judge/collect.py "$data" --out "$out"
-step() { python baselines/state-judge/train.py "$1" --data "$data" --states "$out" --out "$out" --test "$test"; }
+step() { python baselines/state-judge/train.py "$1" --data "$data" --states "$out" --out "$out"; }
 step see
 step fit
 step eval

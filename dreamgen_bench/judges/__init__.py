@@ -22,17 +22,6 @@ SPECS = [
         trained_on=("metaworld-judge",),
     ),
     Spec(
-        name="state",
-        revision="0",
-        load="dreamgen_bench.judges.state:load",
-        license="Apache-2.0",
-        args={"checkpoint": "package://dreamgen_bench/weights/state"},
-        summary="No language model: estimates arm and objects from the frames, and checks goals and physical laws.",
-        weights="shipped",
-        parameters=572_062,
-        trained_on=("metaworld-judge",),
-    ),
-    Spec(
         name="qwen2.5-vl-7b",
         revision="cc594898137f460bfe9f0759e9844b3ce807cfb5",
         load=_LOAD,

@@ -2,7 +2,7 @@
 
 name: my-qwen                       # as tables and records call it
 revision: "2026-11"                 # change it whenever the weights or the server's model change
-adapter: openai-compatible          # or transformers, open-clip
+adapter: openai-compatible          # or transformers, open-clip, state
 license: Apache-2.0
 args: {model: Qwen/Qwen3-VL-8B-Instruct, server: {url: "http://localhost:8000/v1"}}
 """
@@ -27,6 +27,9 @@ ADAPTERS: dict[str, dict[str, Any]] = {
     "transformers": {
         "load": "dreamgen_bench.judges.transformers_vlm:load",
         "unkeyed": ("batch_size", "device"),
+    },
+    "state": {
+        "load": "dreamgen_bench.judges.state:load",
     },
     "open-clip": {
         "load": "dreamgen_bench.judges.open_clip_agreement:load",

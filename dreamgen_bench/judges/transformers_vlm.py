@@ -85,7 +85,8 @@ class VisionLanguageJudge:
     def _seen_once(self, inputs: dict[str, Any], prepared: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The same input with each video already encoded, once for all questions about it, where the model allows."""
         videos = [id(p.get("patches")) for p in prepared]
-        if len(set(videos)) == len(videos) or "mm_encoder_outputs" not in signature(self.model.forward).parameters:
+        able = "pixel_values_videos" in inputs and "mm_encoder_outputs" in signature(self.model.forward).parameters
+        if not able or len(set(videos)) == len(videos):
             return inputs
         import torch
 
