@@ -1,6 +1,6 @@
-"""Put what `train.py` left on the shelf: `python shelf.py --work runs/motion-s --ship flow flow-sft ...`.
+"""Put what `train.py` left on the shelf: `python shelf.py --work runs/motion-s --ship flow ...`.
 
-Every mover found in the work folder becomes a row of shelf.json, and with what LoRA added to it (NAME-sft) another; the
+Every mover found in the work folder becomes a row of shelf.json, and two more where it was adapted to the lab; the
 weights of those to be shipped are copied beside it, the others stay with the recipe.
 """
 
@@ -23,6 +23,13 @@ HOW = {
 }
 
 
+ADAPTED = {
+    "zero": "",
+    "sft": "; adapted to the lab by LoRA, rank 4",
+    "full": "; adapted to the lab: mover by LoRA, every weight of the renderer",
+}
+
+
 def told(path: Path) -> tuple[dict[str, str], int]:
     """What a file of weights says of itself, and how many numbers it holds."""
     with safe_open(path, "pt") as file:
@@ -30,27 +37,35 @@ def told(path: Path) -> tuple[dict[str, str], int]:
         return file.metadata() or {}, count
 
 
-def row(work: Path, name: str, adaptation: str, ship: bool) -> dict:
+def files_of(name: str, variant: str) -> dict[str, str]:
+    """What `motion_code.load` is to read: as pretrained, with LoRA, or with a renderer all relearnt."""
+    lora = {"mover_lora": f"{name}-sft"}
+    return {
+        "zero": {"mover": name, "renderer": "renderer"},
+        "sft": {"mover": name, "renderer": "renderer", **lora, "renderer_lora": "renderer-sft"},
+        "full": {"mover": name, "renderer": "renderer-full", **lora},
+    }[variant]
+
+
+def row(work: Path, name: str, variant: str, ship: bool) -> dict:
     """One model of the shelf: its files, their digest, and what it is."""
-    said, parameters = told(work / f"{name}.safetensors")
-    sft = f"{name}-sft" if adaptation == "sft" else ""
-    args = {"mover": name, "renderer": "renderer"}
-    args |= {"mover_lora": sft, "renderer_lora": "renderer-sft"} if sft else {}
+    said, _ = told(work / f"{name}.safetensors")
+    args = files_of(name, variant)
     files = [f"{part}.safetensors" for part in args.values()]
     digest = hashlib.sha256(b"".join((work / file).read_bytes() for file in files)).hexdigest()
-    trained = f"{said['steps']} steps of 32 clips, {said['minutes']} min, one CPU core"
+    training = f"{said['steps']} steps of 16 clips, {said['minutes']} min, one CPU core"
     return {
-        "name": f"motion-{sft or name}",
+        "name": f"motion-{name}" + ("" if variant == "zero" else f"-{variant}"),
         "revision": digest[:12],
         "args": args,
         "files": files,
         "family": f"motion-{said['kind']}",
-        "summary": HOW[said["kind"]] + (", adapted to the lab by LoRA" if sft else ""),
-        "adaptation": adaptation,
+        "summary": HOW[said["kind"]] + ADAPTED[variant],
+        "adaptation": "zero" if variant == "zero" else "sft",
         "weights": "shipped" if ship else "recipe",
-        "parameters": parameters + sum(told(work / file)[1] for file in files[1:]),
-        "training": trained + (f"; LoRA of rank 4, {told(work / files[2])[0]['steps']} steps" if sft else ""),
-        "trained_on": [SIBLINGS, TELEOPERATION] if sft else [SIBLINGS],
+        "parameters": sum(told(work / file)[1] for file in files),
+        "training": training + ("" if variant == "zero" else ", then 1.5 min of LoRA"),
+        "trained_on": [SIBLINGS] if variant == "zero" else [SIBLINGS, TELEOPERATION],
         "stochastic": said["kind"] != "regression",
     }
 
@@ -66,9 +81,8 @@ def main() -> None:
         if "kind" not in told(path)[0]:
             continue
         ship = path.stem in args.ship
-        rows.append(row(args.work, path.stem, "zero", ship))
-        if path.with_name(f"{path.stem}-sft.safetensors").exists():
-            rows.append(row(args.work, path.stem, "sft", ship))
+        adapted = path.with_name(f"{path.stem}-sft.safetensors").exists()
+        rows += [row(args.work, path.stem, variant, ship) for variant in (ADAPTED if adapted else ("zero",))]
     for file in {file for found in rows if found["weights"] == "shipped" for file in found["files"]}:
         shutil.copyfile(args.work / file, OUT / file)
     (OUT / "shelf.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")

@@ -53,7 +53,8 @@ def shards(folder: Path, what: str) -> Iterator[tuple[np.ndarray, list[str]]]:
         with np.load(path) as shard:
             if what == "teleop":
                 frames = shard["frames"][shard["success"]]
-                yield frames, ["pick-place"] * len(frames)
+                if len(frames):  # of those who only take the hand about there are none
+                    yield frames, ["pick-place"] * len(frames)
             else:
                 yield shard["frames"], shard["behavior"].tolist()
 
@@ -192,7 +193,7 @@ def train_code(args: argparse.Namespace) -> None:
 
 
 def keep_code(course: Course, work: Path, held: Tensor) -> None:
-    save(course.average.encoder, work / "encoder.safetensors")
+    save_file(course.average.encoder.state_dict(), work / "encoder.safetensors")  # its spread is beyond float16
     save(course.average.renderer, work / "renderer.safetensors")
     course.report(**psnr(course.average(held[:, 0], held[:, 1:]), held[:, 1:], held[:, 0]))
 
@@ -229,7 +230,9 @@ def train_renderer(args: argparse.Namespace) -> None:
 def write_codes(args: argparse.Namespace) -> None:
     """First frames (uint8), codes (float16) and behaviors of every set: `codes-SET.npz`."""
     encoder = settled_encoder(args.work)
-    for what in ("siblings", "teleop", "validation"):
+    for what in ("validation", "teleop", "siblings"):
+        if (args.work / f"codes-{what}.npz").exists():
+            continue
         firsts, codes, behaviors = [], [], []
         for frames, names in shards(args.data, what):
             for part in np.array_split(frames, math.ceil(len(frames) / 8)):
@@ -282,6 +285,14 @@ def new_mover(args: argparse.Namespace) -> nn.Module:
     return networks.MOVERS[args.kind](len(vocabulary()) + 2, args.width, args.depth)
 
 
+def trained_mover(args: argparse.Namespace, name: str) -> nn.Module:
+    weights = {name: value.float() for name, value in load_file(args.work / f"{name}.safetensors").items()}
+    del weights["mean"], weights["spread"]
+    mover = new_mover(args)
+    mover.load_state_dict(weights)
+    return mover
+
+
 def keep_mover(course: Course, path: Path, clips: Clips, args: argparse.Namespace) -> None:
     """With all that is needed to use it: kind, sizes, words, and the codes' mean and spread."""
     said = {"kind": args.kind, "width": args.width, "depth": args.depth, "vocabulary": json.dumps(list(clips.known))}
@@ -293,12 +304,13 @@ def keep_mover(course: Course, path: Path, clips: Clips, args: argparse.Namespac
 
 def train_mover(args: argparse.Namespace) -> None:
     clips, held = Clips(args.work, "siblings"), Clips(args.work, "validation")
-    mover = new_mover(args)
-    seen = load_file(args.work / "renderer.safetensors")  # it already knows looks; the last map is of another width
-    parts = {name.removeprefix("scene."): value for name, value in seen.items() if name.startswith("scene.")}
-    mine = mover.read.see.state_dict()
-    mover.read.see.load_state_dict(mine | {n: v.float() for n, v in parts.items() if v.shape == mine[n].shape})
-    course, rungs = Course(mover, args.minutes, args.rate), list(RUNGS)
+    mover = trained_mover(args, args.init) if args.init else new_mover(args)
+    if not args.init:
+        seen = load_file(args.work / "renderer.safetensors")  # it already knows looks; the last map is of another width
+        parts = {name.removeprefix("scene."): value for name, value in seen.items() if name.startswith("scene.")}
+        mine = mover.read.see.state_dict()
+        mover.read.see.load_state_dict(mine | {n: v.float() for n, v in parts.items() if v.shape == mine[n].shape})
+    course, rungs = Course(mover, args.minutes, args.rate), list(RUNGS if not args.init else ())
     name = args.name or args.kind
     for due in learn_motion(course, clips, args.batch, args.seed):
         if rungs and course.share > rungs[0]:
@@ -314,10 +326,7 @@ def train_mover(args: argparse.Namespace) -> None:
 def adapt_mover(args: argparse.Namespace) -> None:
     """A trained mover, on pick-and-place in the lab. Of LoRA only what was added is kept."""
     clips, held = Clips(args.work, "teleop"), Clips(args.work, "validation")
-    weights = {name: value.float() for name, value in load_file(args.work / f"{args.name}.safetensors").items()}
-    del weights["mean"], weights["spread"]
-    mover = new_mover(args)
-    mover.load_state_dict(weights)
+    mover = trained_mover(args, args.name)
     mover = networks.with_lora(mover, args.lora) if args.lora else mover
     course = Course(mover, args.minutes, args.rate, horizon=0.99)
     course.report(**held_out(course.average, held))
@@ -347,6 +356,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/motion-s"), help="for codes and weights")
     parser.add_argument("--kind", choices=networks.MOVERS, default="regression")
     parser.add_argument("--name", default="", help="of the weights, where it is not the kind")
+    parser.add_argument("--init", default="", help="name of the weights from which a mover goes on")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--batch", type=int, default=32, help="clips to a step of a mover")

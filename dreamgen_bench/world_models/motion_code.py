@@ -20,6 +20,7 @@ from .framing import fitted, letterboxed
 
 SIZE, FPS = 64, 10.0
 SHELF = "weights/motion-s"
+HERE = Path(__file__).parents[1]
 
 
 class MotionCode:
@@ -60,7 +61,7 @@ def load(*, folder: str, mover: str, renderer: str, mover_lora: str = "", render
     from .motion_networks import MOVERS, Renderer, adapted
 
     torch.set_num_threads(1)
-    where = Path(folder) if Path(folder).is_absolute() else Path(__file__).parents[1] / folder
+    where = HERE / folder  # an absolute path stays what it is
     weights, said = _read(where, mover)
     vocabulary = json.loads(said["vocabulary"])
     moving, drawing = MOVERS[said["kind"]](len(vocabulary) + 2, int(said["width"]), int(said["depth"])), Renderer()
@@ -70,7 +71,10 @@ def load(*, folder: str, mover: str, renderer: str, mover_lora: str = "", render
     for network, name in ((moving, mover_lora), (drawing, renderer_lora)):
         if name:
             changes, facts = _read(where, name)
-            adapted(network, changes, int(facts["rank"]))
+            try:
+                adapted(network, changes, int(facts["rank"]))
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise UserError(f"{where / name}: LoRA of another network: {error}") from error
     return MotionCode(moving, drawing, {word: number for number, word in enumerate(vocabulary, 2)}, scale)
 
 
@@ -87,7 +91,7 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 def shelf(folder: Path | None = None) -> list[Spec]:
     """A Spec for each model that shelf.json names, shipped or to be made by its recipe."""
-    path = (folder or Path(__file__).parents[1] / SHELF) / "shelf.json"
+    path = (folder or HERE / SHELF) / "shelf.json"
     rows = json.loads(path.read_text("utf-8")) if path.is_file() else []
     return [_spec(row) for row in rows]
 
