@@ -132,7 +132,7 @@ class Renderer(nn.Module):
     def palette(self, first: Tensor, seen: Sequence[Tensor]) -> Tensor:
         """[N, COLORS, 3]: the colors of the first frame's parts, by which whatever moves is painted in any look."""
         marks = [mark(F.normalize(x, dim=1)) for mark, x in zip(self.mark, seen, strict=True)]
-        share = sum(F.interpolate(mark, size=32) for mark in marks).flatten(2)
+        share = torch.stack([F.interpolate(mark, size=32) for mark in marks]).sum(0).flatten(2)
         return (SHARP * share).softmax(2) @ F.avg_pool2d(first, 2).flatten(2).mT
 
 
@@ -309,7 +309,8 @@ def lora_of(network: nn.Module) -> dict[str, Tensor]:
 def adapted(network: nn.Module, changes: Mapping[str, Tensor], rank: int) -> nn.Module:
     """The network with what LoRA once added to it."""
     with_lora(network, rank)
-    wrong = set_peft_model_state_dict(network, dict(changes)).unexpected_keys
+    wrong = set(changes) ^ set(lora_of(network))
     if wrong:
-        raise ValueError(f"no layer of the network fits {wrong[0]!r}")
+        raise ValueError(f"no layer of the network fits {min(wrong)!r}")
+    set_peft_model_state_dict(network, dict(changes))
     return network
