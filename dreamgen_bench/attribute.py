@@ -14,7 +14,6 @@ gain: it looks again, and averages over labels. The first and the third are run 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,12 @@ import numpy as np
 
 from . import downstream, evaluate, loop, stats
 from .envs import demonstrations
-from .store import RecordFile, digest, read_json, whole_file
+from .store import RecordFile, digest, whole_file
 from .types import EpisodeRecord, Suite, TrajectoryRecord, UserError
 
 TRUE = "true_actions"
 Json = dict[str, Any]
 Rates = Mapping[str, float]  # task or behavior -> share of successes
-
-
-def of_folder(folder: Path) -> loop.Run:
-    """The run of a finished folder. Raises UserError where run.json is none of this version's."""
-    config = read_json(folder / "run.json").get("config")
-    known = {field.name for field in fields(loop.Run)}
-    if not isinstance(config, dict) or not set(config) <= known:
-        raise UserError(f"{folder}/run.json: no configuration of this version; run the same command again first")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    values["out"] = folder
-    return loop.Run(**values)
 
 
 def run(whole: loop.Run) -> list[Json]:

@@ -44,12 +44,13 @@ def check(run: Run) -> None:
     spec = registry.find("policies", run.policy)
     if run.mixture not in MIXTURES:
         raise UserError(f"no mixture named {run.mixture!r}{registry.nearest(run.mixture, list(MIXTURES))}")
-    if registry.find("idms", run.idm).latent and not spec.latent:
+    latent = run.downstream and registry.find("idms", run.idm).latent
+    if latent and not spec.latent:
         able = ", ".join(name for name, known in registry.specs("policies").items() if known.latent)
         raise UserError(
             f"labels of {run.idm!r} are latent actions, from which {run.policy!r} can't learn: use --policy {able}"
         )
-    if registry.find("idms", run.idm).latent and run.mixture != "neural":
+    if latent and run.mixture != "neural":
         raise UserError(f"--mixture {run.mixture}: latent actions are always learned beside teleoperation")
     if run.precision is not None and not 0 < run.precision < 0.5:
         raise UserError(

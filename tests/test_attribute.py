@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamgen_bench import attribute, loop, train
+from dreamgen_bench import attribute, downstream, loop, train
 from dreamgen_bench.registry import find
 from dreamgen_bench.studies import mixtures
 from dreamgen_bench.types import EpisodeRecord, UserError
@@ -39,10 +39,10 @@ def test_a_run_is_read_back_from_its_folder(tmp_path):
     """The configuration in run.json is the run's; another version's is refused, and so is one without policies."""
     config = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(RUN).items()}
     (tmp_path / "run.json").write_text(json.dumps({"config": config}))
-    assert attribute.of_folder(tmp_path) == replace(RUN, out=tmp_path)
+    assert loop.reopened(tmp_path) == replace(RUN, out=tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"config": config | {"knob": 1}}))
     with pytest.raises(UserError, match="this version"):
-        attribute.of_folder(tmp_path)
+        loop.reopened(tmp_path)
     with pytest.raises(UserError, match="no policy was trained"):
         attribute.run(replace(RUN, out=tmp_path, downstream=False))
 
@@ -53,9 +53,9 @@ def test_a_run_is_read_back_from_its_folder(tmp_path):
 def test_teleoperation_alone_is_the_loops_own_policy(tmp_path):
     """The same demonstrations, recipe and seed have one key, wherever they are asked for."""
     run = replace(RUN, out=tmp_path, downstream=False)
-    alone = mixtures.Mixture(suite="metaworld-policy-v1", model="", idm="", real=loop.TELEOPERATION, neural=0)
+    alone = mixtures.Mixture(suite="metaworld-policy-v1", model="", idm="", real=downstream.TELEOPERATION, neural=0)
     key, inputs, chosen = mixtures._recipe(run, alone, 0)
-    assert key == train.policy_key([f"teleoperation-{loop.TELEOPERATION}"], find("policies", "bc-chunk"), 0)
+    assert key == train.policy_key([f"teleoperation-{downstream.TELEOPERATION}"], find("policies", "bc-chunk"), 0)
     assert inputs and not chosen
 
 

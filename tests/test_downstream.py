@@ -127,7 +127,7 @@ def folder(tmp_path):
     row = {"suite": "s", "task": "t", "model": "m", "seed": 0, "status": "ok"}
     video = VideoRecord(key="v", suite_digest="", revision="1", file="v.mp4", **row)
     record = TrajectoryRecord(key="k", video="v", idm="i@1", file="l.npy", **row)
-    kept = {"out": tmp_path, "dreamed": [], "videos": lambda which: [video], "tasks": {("s", "t"): task}}
+    kept = {"out": tmp_path, "dreamed": [], "scored": [], "videos": lambda which: [video], "tasks": {("s", "t"): task}}
 
     def material(mixture, file="l.npy"):
         named = record.model_copy(update={"file": file})

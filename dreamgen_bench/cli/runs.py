@@ -62,7 +62,8 @@ def _everything(run: Any, workers: int | None) -> None:
 
 
 DEMO_MODELS = (
-    "replay,wan-s,retrieval,static,wrong_instruction,reversed,"
+    "replay,motion-regression,motion-regression-full,motion-recurrent-full,motion-flow-full,wan-s-sft,retrieval,"
+    "static,wrong_instruction,reversed,"
     "corrupt_teleport_1,corrupt_teleport_3,corrupt_deform_2,corrupt_time_warp_3"
 )
 

@@ -109,10 +109,11 @@ def attribute(
 ) -> None:
     """How much success is lost by the label, by the video and by the policy, for each model of a run."""
     from .. import attribute as attribution
+    from .. import loop
 
     if not (run / "run.json").is_file():
         raise UserError(f"{run}: no run folder (it has no run.json)")
-    rows = attribution.run(attribution.of_folder(run))
+    rows = attribution.run(loop.reopened(run))
     if as_json:
         out_console.print_json(json.dumps(rows))
         return
