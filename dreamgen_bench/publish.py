@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import archive, latex, leaderboard
+from . import archive, judge_board, latex, leaderboard
 from .record import TIER_WORDS, TIERS, Evidence, Published, Tier, Withdrawn, judgments, problem
 from .standings import JSON, Row, rows
 from .store import digest, whole_file
@@ -146,6 +146,8 @@ def regenerate(folder: Path, *, check: bool = False) -> list[str]:
         raise UserError(f"{folder}: no such folder; --folder names the one that holds records/")
     found = load(folder)
     wanted = {folder / name: text for name, text in pages(found).items()}
+    if judges := judge_board.records(folder):
+        wanted[folder / "judges/README.md"] = judge_board.markdown(judges)
     stale = [path for path in _generated(folder) if path not in wanted]
     changed = [str(path) for path in stale]
     for path in [] if check else stale:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dreamgen_bench import judge_board
+from dreamgen_bench import judge_board, publish
 from dreamgen_bench.judge_board import IF, PA
 from dreamgen_bench.store import read_json
 from dreamgen_bench.types import UserError
@@ -52,3 +52,16 @@ def test_only_a_suite_is_published(tmp_path):
     with pytest.raises(UserError, match="only what was measured on a suite"):
         judge_board.publish(report() | {"labels": "labels.csv"}, to=tmp_path)
     assert not (tmp_path / "judges").exists()
+
+
+def test_the_board_keeps_the_judges_page_and_makes_it_again(tmp_path):
+    """One command regenerates everything from records: it neither takes the page for a leftover nor trusts its text."""
+    judge_board.publish(report(), to=tmp_path)
+    publish.regenerate(tmp_path)
+    page = tmp_path / "judges/README.md"
+    sound = page.read_text("utf-8")
+    assert "| mine@1 " in sound and publish.regenerate(tmp_path, check=True) == []
+    page.write_text(sound.replace("0.90", "0.99"), "utf-8")
+    assert publish.regenerate(tmp_path, check=True) == [str(page)]
+    publish.regenerate(tmp_path)
+    assert page.read_text("utf-8") == sound
