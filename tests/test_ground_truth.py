@@ -68,7 +68,10 @@ def test_a_broken_recipe_is_told_by_line(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", NOVELTIES)
 def test_an_unseen_kind_leaves_what_was_before_it_and_can_be_seen_after(kind):
-    """The first frames are the recording's; then more is changed at a larger magnitude, and nothing at none."""
+    """The first frames are the recording's; then more is changed at a larger magnitude, and nothing at none.
+
+    What rises far leaves the picture, and then changes fewer pixels than what hovers in it.
+    """
     recording = ground_truth.record_of(PICK)[1]
 
     def changed(magnitude):
@@ -78,7 +81,8 @@ def test_an_unseen_kind_leaves_what_was_before_it_and_can_be_seen_after(kind):
         return int((np.abs(frames.astype(int) - recording.frames).max(-1) > 20).sum())
 
     none, mild, severe = changed(0.0), changed(0.4), changed(1.0)
-    assert none == 0 and 12 < mild <= severe
+    assert none == 0 and mild > 12 and severe > 12
+    assert mild <= severe or kind == "levitate"
 
 
 @pytest.mark.slow
