@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: demo test fast check slow bench tables latex vendor clean
+.PHONY: demo test fast check slow long bench tables latex vendor clean
 
 demo: $(VENV)/installed
 	$(BIN)/dreamgen-bench demo --out $(OUT)
@@ -17,10 +17,13 @@ demo: $(VENV)/installed
 test: check latex fast slow
 
 fast: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not long"
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
+
+long: $(VENV)/installed
+	$(BIN)/python -m pytest -m long
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -326,7 +326,7 @@ TINY = replace(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_main_study_small_leaves_records_that_give_the_same_again(tmp_path):
     """Real models through the whole loop; again it does nothing; which-metric goes on from its videos."""
     out = tmp_path / "study"
