@@ -54,9 +54,9 @@ def dress(model: mujoco.MjModel, name: str) -> Look:
         _resize_puck(model, rng)
         return Look(name=name)
     _paint_surroundings(model, rng)
-    if kind in ("web", "sibling"):
+    if kind in _MOUNTS:
         _paint_arm(model, rng)
-        return _drawn_camera(name, rng) if kind == "web" else _camera_nearby(name, rng)
+        return _drawn_camera(name, _MOUNTS[kind], rng)
     return Look(name=name, ambient=rng.uniform(0.25, 0.5), diffuse=rng.uniform(0.3, 0.65))
 
 
@@ -146,28 +146,42 @@ def _paint_arm(model: mujoco.MjModel, rng: np.random.Generator) -> None:
         _paint(model, geom, trim if sum(flat_color(model, geom)[:3]) < 0.8 else arm)
 
 
-def _drawn_camera(name: str, rng: np.random.Generator) -> Look:
-    # At least 8 degrees from the lab's camera to either side: a drawn look is never the lab's.
-    side = rng.choice([-1.0, 1.0]) * rng.uniform(8.0, 22.0)
-    return Look(
-        name=name,
-        lookat=(rng.uniform(-0.03, 0.03), rng.uniform(0.63, 0.69), rng.uniform(0.07, 0.13)),
-        distance=rng.uniform(0.78, 0.92),
-        azimuth=140.0 + side,
-        elevation=rng.uniform(-40.0, -26.0),
-        ambient=rng.uniform(0.25, 0.5),
-        diffuse=rng.uniform(0.3, 0.65),
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Mount:
+    """Where a drawn camera may stand: least and most of each number, the side in degrees off the lab's."""
+
+    side: tuple[float, float]
+    lookat: tuple[tuple[float, float], ...]
+    distance: tuple[float, float]
+    elevation: tuple[float, float]
 
 
-def _camera_nearby(name: str, rng: np.random.Generator) -> Look:
-    side = rng.choice([-1.0, 1.0]) * rng.uniform(2.0, 5.0)
+# At least some degrees from the lab's camera to either side: a drawn look is never the lab's.
+_MOUNTS = {
+    "web": _Mount(
+        side=(8.0, 22.0),
+        lookat=((-0.03, 0.03), (0.63, 0.69), (0.07, 0.13)),
+        distance=(0.78, 0.92),
+        elevation=(-40.0, -26.0),
+    ),
+    "sibling": _Mount(
+        side=(2.0, 5.0),
+        lookat=((-0.015, 0.015), (0.645, 0.675), (0.085, 0.115)),
+        distance=(0.80, 0.85),
+        elevation=(-34.0, -30.0),
+    ),
+}
+
+
+def _drawn_camera(name: str, mount: _Mount, rng: np.random.Generator) -> Look:
+    side = rng.choice([-1.0, 1.0]) * rng.uniform(*mount.side)
+    x, y, z = (rng.uniform(*ends) for ends in mount.lookat)
     return Look(
         name=name,
-        lookat=(rng.uniform(-0.015, 0.015), rng.uniform(0.645, 0.675), rng.uniform(0.085, 0.115)),
-        distance=rng.uniform(0.80, 0.85),
+        lookat=(x, y, z),
+        distance=rng.uniform(*mount.distance),
         azimuth=140.0 + side,
-        elevation=rng.uniform(-34.0, -30.0),
+        elevation=rng.uniform(*mount.elevation),
         ambient=rng.uniform(0.25, 0.5),
         diffuse=rng.uniform(0.3, 0.65),
     )

@@ -26,12 +26,7 @@ def scaling(
 ) -> None:
     """One line a family over (size, value, interval), the sizes on a logarithmic axis that also has room for none."""
     with figure_of(6.4, 4.4) as (figure, axes):
-        for (name, family), look in zip(sorted(points.items()), _looks(), strict=False):
-            ordered = sorted(family, key=lambda point: point[0])
-            axes.plot([p[0] for p in ordered], [p[1] for p in ordered], label=short(name), **look)
-            for size, _, ends in ordered:
-                if ends:
-                    axes.plot([size, size], ends, color=look["color"], linewidth=0.9, alpha=0.65)
+        _families(axes, points)
         sizes = sorted({point[0] for family in points.values() for point in family})
         if 0 in sizes:  # below the smallest size the axis is linear down to none at all
             axes.set_xscale("symlog", linthresh=min((size for size in sizes if size), default=1.0))
@@ -42,10 +37,24 @@ def scaling(
         axes.set_xticks(shown, [size_words(size) for size in shown])
         axes.set_xticks([], minor=True)
         axes.set(xlabel=x, ylabel=y, ylim=(-0.02, 1.02))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color=QUIET, alpha=0.18, linewidth=0.6)
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        _finished(figure, axes)
         save(figure, path_png=path_png, path_svg=path_svg)
+
+
+def _families(axes: Any, points: Mapping[str, Sequence[tuple[float, float, Sequence[float] | None]]]) -> None:
+    """A line for each family through its points, and each point's interval."""
+    for (name, family), look in zip(sorted(points.items()), _looks(), strict=False):
+        ordered = sorted(family, key=lambda point: point[0])
+        axes.plot([p[0] for p in ordered], [p[1] for p in ordered], label=short(name), **look)
+        for place, _, ends in ordered:
+            if ends:
+                axes.plot([place, place], ends, color=look["color"], linewidth=0.9, alpha=0.65)
+
+
+def _finished(figure: Any, axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=QUIET, alpha=0.18, linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
 def size_words(count: float) -> str:
@@ -87,16 +96,9 @@ def shares(
 ) -> None:
     """One line a family over (share, value, interval), both axes from 0 to 1."""
     with figure_of(6.4, 4.4) as (figure, axes):
-        for (name, family), look in zip(sorted(points.items()), _looks(), strict=False):
-            ordered = sorted(family, key=lambda point: point[0])
-            axes.plot([p[0] for p in ordered], [p[1] for p in ordered], label=short(name), **look)
-            for share, _, ends in ordered:
-                if ends:
-                    axes.plot([share, share], ends, color=look["color"], linewidth=0.9, alpha=0.65)
+        _families(axes, points)
         axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color=QUIET, alpha=0.18, linewidth=0.6)
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        _finished(figure, axes)
         save(figure, path_png=path_png, path_svg=path_svg)
 
 
