@@ -48,6 +48,15 @@ def encode(video: Video, *, web: bool = False, crf: int = 8) -> bytes:
     return buffer.getvalue()
 
 
+def resized(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 [N, H, W, 3] -> [N, height, width, 3], by area: what is made smaller is averaged, not picked out."""
+    from PIL import Image
+
+    if frames.shape[1:3] == (height, width):
+        return frames
+    return np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.BOX)) for f in frames])
+
+
 def _rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dreamgen_bench.idms import flow_dit
+from dreamgen_bench.idms import checkpoint, flow_dit
 from dreamgen_bench.idms.flow_dit_network import PAPER, SMALL, network, sample
 from dreamgen_bench.types import LABELS, UserError, Video
 
@@ -75,7 +75,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, config):
         for value in net.parameters():
             value.copy_(value.half())
     scale = {"mean": np.arange(8.0).tolist(), "std": np.full(8, 0.1).tolist()}
-    flow_dit.save(net, config, tmp_path, **scale, trained={})
+    checkpoint.save(net, config, tmp_path, **scale, trained={})
     clip = video(12, fps=config.rate, size=48)
     labels = next(flow_dit.load(str(tmp_path)).label([clip]))
     assert labels.shape == (11, len(LABELS)) and np.isfinite(labels).all()
@@ -121,7 +121,7 @@ def test_twice_the_frames_are_the_same_robot():
 )
 def test_a_broken_checkpoint_is_the_users_to_mend(tmp_path, change, says):
     """Sizes that are not those of the weights, an unknown key, an unknown backbone."""
-    flow_dit.save(network(TINY), TINY, tmp_path, mean=[0.0] * 8, std=[1.0] * 8, trained={})
+    checkpoint.save(network(TINY), TINY, tmp_path, mean=[0.0] * 8, std=[1.0] * 8, trained={})
     facts = json.loads((tmp_path / "config.json").read_text())
     facts["model"] |= change
     (tmp_path / "config.json").write_text(json.dumps(facts))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dreamgen_bench import evaluate, label, loop, registry
-from dreamgen_bench.idms import lapa
+from dreamgen_bench.idms import checkpoint, lapa
 from dreamgen_bench.types import LABELS, Spec, Task, Trajectory, TrajectoryRecord, UserError, Video, VideoRecord
 from dreamgen_bench.video import encode
 
@@ -61,14 +61,14 @@ def test_the_codebook_learns_through_the_substitute(model):
 
 def test_what_is_saved_is_what_is_loaded(model, tmp_path):
     """Up to the half precision in which it is kept."""
-    lapa.save(model._net, lapa.SMALL, tmp_path, trained={})
+    checkpoint.save(model._net, lapa.SMALL, tmp_path, trained={})
     again = lapa.load(str(tmp_path))
     clip = video(9, size=64)
     assert again.columns == model.columns and len(again.columns) == 128
     np.testing.assert_allclose(next(again.label([clip])), next(model.label([clip])), atol=1e-2)
     assert again.used(clip).shape == (8, 4)
     (tmp_path / "config.json").write_text('{"model": {"size": 32}}')
-    with pytest.raises(UserError, match="no latent action model"):
+    with pytest.raises(UserError, match="no lapa-s checkpoint"):
         lapa.load(str(tmp_path))
 
 

@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from dreamgen_bench.idms.flow_dit import FlowDiT, save
+from dreamgen_bench.idms.checkpoint import save
+from dreamgen_bench.idms.flow_dit import FlowDiT
 from dreamgen_bench.idms.flow_dit_network import SMALL, network
 from dreamgen_bench.types import Video
 

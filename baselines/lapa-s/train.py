@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dreamgen_bench.idms.lapa import SMALL, network, save
+from dreamgen_bench.idms.checkpoint import save
+from dreamgen_bench.idms.lapa import SMALL, network
 
 SHIPPED = Path(__file__).parents[2] / "dreamgen_bench/weights/lapa-s"
 HELD = 100

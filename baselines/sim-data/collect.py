@@ -3,7 +3,8 @@
     web     action-free videos of all 50 behaviors, by experts of varied skill, never in the lab's look:
             what web video is to a real world model (world models, retrieval)
     siblings the same in looks nearer to the lab's: colors and light as varied, the camera 2 to 5 degrees off
-    teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM, sft)
+    teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM)
+    demos   pick-and-place in the lab, with actions, straight to the point, nearly all of it well done (sft)
     judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
     picks   the same, of picking and placing the puck only: what it has between its fingers is easily overlooked
     objects the same, but what is broken is always an object's place or presence, and half of them are of the small puck
@@ -30,7 +31,15 @@ from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
-EPISODES = {"web": 5000, "siblings": 15000, "teleop": 2500, "judge": 3450, "objects": 2000, "picks": 1000}
+EPISODES = {
+    "web": 5000,
+    "siblings": 15000,
+    "teleop": 2500,
+    "demos": 1500,
+    "judge": 3450,
+    "objects": 2000,
+    "picks": 1000,
+}
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 
@@ -84,6 +93,16 @@ def teleop_episode(seed: int) -> dict | None:
         act = detour(act, wander, steps=int(rng.choice([0, 48, 128])))
     clip = record(env, act)
     return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "success": clip.success}
+
+
+def demos_episode(seed: int) -> dict | None:
+    """What a world model is adapted to: whoever is to foresee a hand can't be shown detours that nothing announces."""
+    rng = np.random.default_rng(seed)
+    env = start("pick-place", "puck", seed, "lab")
+    clip = record(env, noisy(expert(env), rng, sigma=rng.choice([0.0, 0.0, 0.1])))
+    if not clip.success:
+        return None
+    return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "behavior": "pick-place"}
 
 
 def judge_episode(seed: int) -> dict | None:
@@ -154,8 +173,9 @@ EPISODE = {
     "objects": objects_episode,
     "picks": picks_episode,
     "siblings": siblings_episode,
+    "demos": demos_episode,
 }
-SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4, "siblings": 5}
+SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4, "siblings": 5, "demos": 6}
 
 
 def write_shard(what: str, shard: int, out: Path) -> str:

@@ -6,15 +6,14 @@ order. No language, no proprioception. Source: Jang et al., DreamGen (CoRL 2025)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..types import UserError, Video
+from ..video import resized
+from .checkpoint import restore
 from .flow_dit_network import Config, network, pictures, sample
 from .timing import control_frames, on_video_steps
 
@@ -61,45 +60,17 @@ class FlowDiT:
         starts = np.arange(max(1, len(frames) - self._config.horizon))
         ends = np.minimum(starts + self._config.horizon, len(frames) - 1)
         with torch.inference_mode():
-            tokens = self._net.see(pictures(resized(frames, self._config.size)))
+            tokens = self._net.see(pictures(resized(frames, self._config.size, self._config.size)))
             context = self._net.context(torch.stack([tokens[starts], tokens[ends]], 1))
             chunks = sample(self._net, context, self._config).numpy() * self._std + self._mean
         return averaged(chunks, len(frames) - 1)
 
 
-def resized(frames: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [N, H, W, 3] -> [N, size, size, 3], by area."""
-    from PIL import Image
-
-    if frames.shape[1:3] == (size, size):
-        return frames
-    return np.stack([np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BOX)) for f in frames])
-
-
-def save(net: Any, config: Config, folder: Path, **facts: Any) -> Path:
-    """Write model.safetensors (float16) and config.json; `facts`: mean and std [8], and `trained`, which says how."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "model.safetensors")
-    text = json.dumps({"model": asdict(config)} | facts, indent=1, allow_nan=False)
-    (folder / "config.json").write_text(text + "\n", "utf-8")
-    return folder
-
-
 def load(checkpoint: str) -> FlowDiT:
-    """From a folder that `save` wrote; a relative path is one inside the package. UserError for anything else."""
-    from safetensors.torch import load_file
-
-    folder = Path(__file__).parents[1] / checkpoint
-    if not (folder / "model.safetensors").is_file():
-        raise UserError(f"{folder}: no model.safetensors there; baselines/flow-dit/run.sh makes it")
+    """From a folder that `checkpoint.save` wrote, labels' `mean` and `std` [8] among its facts. UserError otherwise."""
+    net, config, facts = restore(checkpoint, "flow-dit", Config, network)
     try:
-        facts = json.loads((folder / "config.json").read_text("utf-8"))
-        config = Config(**facts["model"])
         mean, std = (np.array(facts[key], np.float32) for key in ("mean", "std"))
-        net = network(config)
-        net.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
-    except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
-        raise UserError(f"{folder}: is no flow-dit checkpoint: {' '.join(str(error).split())[:300]}") from error
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{checkpoint}: config.json gives no scale of the labels: {error}") from error
     return FlowDiT(net, config, mean, std)

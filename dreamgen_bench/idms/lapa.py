@@ -10,16 +10,15 @@ Baeckstroem 2022). The difference of the two orders of the frames is encoded, so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..types import UserError, Video
-from .flow_dit import resized
+from ..types import Video
+from ..video import resized
+from .checkpoint import restore
 from .flow_dit_network import pictures
 from .timing import control_frames, on_video_steps
 
@@ -151,32 +150,11 @@ class LatentActionModel:
     def _pairs(self, video: Video) -> tuple[torch.Tensor, torch.Tensor]:
         frames = video.frames[control_frames(len(video.frames), video.fps, self._config.rate)]
         earlier = np.arange(len(frames) - 1)
-        shown = pictures(resized(frames, self._config.size))
+        shown = pictures(resized(frames, self._config.size, self._config.size))
         return shown[earlier], shown[np.minimum(earlier + self._config.horizon, len(frames) - 1)]
 
 
-def save(net: Any, config: Config, folder: Path, **facts: Any) -> Path:
-    """Write model.safetensors (float16) and config.json with `facts`, which say how it was trained."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "model.safetensors")
-    text = json.dumps({"model": asdict(config)} | facts, indent=1, allow_nan=False)
-    (folder / "config.json").write_text(text + "\n", "utf-8")
-    return folder
-
-
 def load(checkpoint: str) -> LatentActionModel:
-    """From a folder that `save` wrote; a relative path is one inside the package. UserError for anything else."""
-    from safetensors.torch import load_file
-
-    folder = Path(__file__).parents[1] / checkpoint
-    if not (folder / "model.safetensors").is_file():
-        raise UserError(f"{folder}: no model.safetensors there; baselines/lapa-s/run.sh makes it")
-    try:
-        config = Config(**json.loads((folder / "config.json").read_text("utf-8"))["model"])
-        net = network(config)
-        net.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
-    except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
-        raise UserError(f"{folder}: is no latent action model: {' '.join(str(error).split())[:300]}") from error
+    """From a folder that `checkpoint.save` wrote; a relative path is one inside the package. UserError otherwise."""
+    net, config, _ = restore(checkpoint, "lapa-s", Config, network)
     return LatentActionModel(net, config)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..types import LABELS, UserError, Video
+from ..video import resized
 from .timing import control_frames, on_video_steps
 
 if TYPE_CHECKING:
@@ -78,19 +79,11 @@ class WaypointCNN:
 
         for video in videos:
             count = len(video.frames)
-            frames = self._resized(video.frames[control_frames(count, video.fps, RATE)])
+            frames = resized(video.frames[control_frames(count, video.fps, RATE)], self._size, self._size)
             with torch.inference_mode():
                 out = self._net(prepared(torch.from_numpy(windows(frames)).float()))
             labels = (out.numpy() * self._std + self._mean).astype(np.float32)
             yield on_video_steps(labels, count, video.fps, RATE)
-
-    def _resized(self, frames: np.ndarray) -> np.ndarray:
-        from PIL import Image
-
-        if frames.shape[1:3] == (self._size, self._size):
-            return frames
-        size = (self._size, self._size)
-        return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in frames])
 
 
 def load(checkpoint: str) -> WaypointCNN:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..registry import PACKAGED
 from ..types import Question, Reply, UserError
+from ..video import resized
 from .invariants import measured
 
 SIDE = 64
@@ -195,9 +195,7 @@ def sized(frames: np.ndarray) -> np.ndarray:
     """uint8 [T, 64, 64, 3] of frames of any size."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
         raise ValueError(f"frames must be uint8 [N, H, W, 3] with N > 0, not {frames.dtype} {list(frames.shape)}")
-    if frames.shape[1:3] == (SIDE, SIDE):
-        return frames
-    return np.stack([np.asarray(Image.fromarray(f).resize((SIDE, SIDE), Image.Resampling.BOX)) for f in frames])
+    return resized(frames, SIDE, SIDE)
 
 
 def load(checkpoint: str) -> StateJudge:

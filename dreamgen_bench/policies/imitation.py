@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..types import WAYPOINT, Trajectory, UserError
+from ..video import resized
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,8 @@ EXECUTED = 3
 WORDS = 512
 """Size of the hashed bag of words."""
 STEPS, BATCH, RATE, SHIFT = 900, 48, 1e-3, 4
+SIDE = 64
+"""Of the pictures, in pixels."""
 FEATURES = 64 * 8 * 8
 """Numbers that `looked` makes of a picture."""
 
@@ -60,7 +63,7 @@ def seen(observation: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     """An observation as networks take it: float [1, 3, 64, 64] in -1..1, and the bag of its instruction [1, WORDS]."""
     import torch
 
-    picture = torch.from_numpy(resized(observation["image"][None])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    picture = torch.from_numpy(resized(observation["image"][None], SIDE, SIDE)).permute(0, 3, 1, 2).float() / 127.5 - 1
     return picture, torch.from_numpy(bag(observation["instruction"])[None])
 
 
@@ -80,8 +83,8 @@ def looked(senses: tuple[Any, Any], pictures: torch.Tensor, words: torch.Tensor)
     import torch
 
     read, see = senses
-    count, line = len(pictures), torch.linspace(-1, 1, 64)
-    x, y = line.view(1, 1, 1, 64).expand(count, 1, 64, 64), line.view(1, 1, 64, 1).expand(count, 1, 64, 64)
+    count, line = len(pictures), torch.linspace(-1, 1, SIDE)
+    x, y = line.view(1, 1, 1, -1).expand(count, 1, SIDE, SIDE), line.view(1, 1, -1, 1).expand(count, 1, SIDE, SIDE)
     maps = see(torch.cat([pictures, x, y], 1))
     scale, shift = read(words)[..., None, None].chunk(2, 1)
     return torch.nn.functional.silu(maps * (1 + scale) + shift)
@@ -98,7 +101,7 @@ def examples(trajectories: Sequence[Trajectory]) -> Examples:
     for trajectory in trajectories:
         waypoints = trajectory.labels[:, WAYPOINT]
         steps = np.arange(len(waypoints))
-        pictures.append(resized(trajectory.frames[:-1]))
+        pictures.append(resized(trajectory.frames[:-1], SIDE, SIDE))
         words.append(np.repeat(bag(trajectory.instruction)[None], len(steps), 0))
         chunks.append(waypoints[np.clip(steps[:, None] + np.arange(CHUNK), 0, len(steps) - 1)])
     targets = np.concatenate(chunks).astype(np.float32)
@@ -164,19 +167,10 @@ def restore(net: Any, checkpoint: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     return net.eval(), np.array(config["mean"], np.float32), np.array(config["std"], np.float32)
 
 
-def resized(frames: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, 3] -> [N, 64, 64, 3], by area."""
-    from PIL import Image
-
-    if frames.shape[1:3] == (64, 64):
-        return frames
-    return np.stack([np.asarray(Image.fromarray(frame).resize((64, 64), Image.Resampling.BOX)) for frame in frames])
-
-
 def _shifted(batch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Every picture moved by up to SHIFT pixels, its edge repeated: what keeps such small sets from being memorized."""
     import torch
 
     padded = torch.nn.functional.pad(batch, (SHIFT,) * 4, mode="replicate")
     away = torch.randint(2 * SHIFT + 1, (len(batch), 2), generator=rng).tolist()
-    return torch.stack([p[:, y : y + 64, x : x + 64] for p, (y, x) in zip(padded, away, strict=True)])
+    return torch.stack([p[:, y : y + SIDE, x : x + SIDE] for p, (y, x) in zip(padded, away, strict=True)])

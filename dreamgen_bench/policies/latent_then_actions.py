@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..types import Trajectory, UserError
+from ..video import resized
 from . import imitation
 from .bc_chunk import loss, network
 from .imitation import STEPS, Examples
@@ -65,7 +66,7 @@ def _latent_examples(latent: Sequence[Trajectory]) -> Examples:
     labels = np.concatenate([t.labels for t in latent]).astype(np.float32)
     mean, std = labels.mean(0), labels.std(0) + 1e-3
     return Examples(
-        pictures=np.concatenate([imitation.resized(t.frames[:-1]) for t in latent]),
+        pictures=np.concatenate([resized(t.frames[:-1], imitation.SIDE, imitation.SIDE) for t in latent]),
         words=np.concatenate([np.repeat(imitation.bag(t.instruction)[None], len(t.labels), 0) for t in latent]),
         chunks=(labels - mean) / std,
         mean=mean,

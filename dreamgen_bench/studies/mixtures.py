@@ -15,10 +15,9 @@ from typing import Any
 
 from .. import crossed, downstream, evaluate, loop, registry, stats, suites, train
 from ..envs import demonstrations
-from ..store import RecordFile, Summary, digest, sharded
+from ..store import RecordFile, Summary, digest, sharded, write_json
 from ..types import EpisodeRecord, Suite, Trajectory, TrajectoryRecord, UserError
-
-Json = dict[str, Any]
+from .frame import Job, Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +56,15 @@ def work(grid: Grid, *, workers: int, watch: Any) -> None:
                     progress(pool.run(stage, run))
         with watch("policies", grid.run) as progress:
             progress(pool.share(share_of, grid))
+
+
+def published(grid: Grid, job: Job) -> list[Json]:
+    """Every cell that is not there yet, then table.json and points.csv; the table's rows."""
+    work(grid, workers=job.workers, watch=job.watch)
+    rows = table(grid)
+    write_json(job.out / "table.json", {"rows": rows})
+    (job.out / "points.csv").write_text(csv_of(rows), "utf-8")
+    return rows
 
 
 def by_idm(grid: Grid) -> list[loop.Run]:

@@ -7,9 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from .. import loop, plots
-from ..store import write_json
 from .frame import Job, Json, attempt
-from .mixtures import Grid, Mixture, csv_of, table, work
+from .mixtures import Grid, Mixture, published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +49,7 @@ PRESETS = MappingProxyType(
 def run(job: Job, preset: Preset) -> Json:
     """Every cell that is not there yet, then table.json, points.csv and a figure a model."""
     with attempt(job, preset):
-        whole = grid(job, preset)
-        work(whole, workers=job.workers, watch=job.watch)
-        rows = table(whole)
-        write_json(job.out / "table.json", {"rows": rows})
-        (job.out / "points.csv").write_text(csv_of(rows), "utf-8")
+        rows = published(grid(job, preset), job)
         draw(job, preset, rows)
     return {"rows": rows}
 

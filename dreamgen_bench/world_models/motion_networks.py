@@ -26,6 +26,8 @@ STEPS = 16
 """Frames after the first."""
 WORDS = 16
 """Words of an instruction that are read."""
+GAZES, NEAR = 8, 3.0
+"""Places in the first frame that a mover looks up exactly; how much they weigh beside what is seen there."""
 EULER, MOMENTS, CALM = 8, 4, 0.5
 """Steps from noise to codes; moments learnt from at once; of the spread that is said, how much is drawn."""
 
@@ -162,12 +164,31 @@ class Encoder(nn.Module):
         return torch.cat([points.flatten(1), other], 1).unflatten(0, (count, steps))
 
 
+class Gaze(nn.Module):
+    """Where in a picture lies what is asked for: an attention's mean place (spatial softmax, Levine et al. 2016)."""
+
+    def __init__(self, widths: Sequence[int], depth: int = 32):
+        super().__init__()
+        small, middle, large = widths
+        self.map, self.ask = nn.Conv2d(small + middle, depth, 1), nn.Linear(large, depth)
+        self.tell = nn.Linear(depth + 2, large)
+
+    def forward(self, asking: Tensor, fine: Tensor, medium: Tensor) -> Tensor:
+        """Tokens [N, K, large], maps [N, small, 32, 32] and [N, middle, 16, 16] to tokens [N, K, large]."""
+        seen = self.map(torch.cat([fine, F.interpolate(medium, scale_factor=2.0, mode="bilinear")], 1)).flatten(2)
+        share = (self.ask(asking) @ seen).softmax(2)
+        places = share @ coordinates(1, 32).flatten(2).mT
+        return asking + self.tell(torch.cat([share @ seen.mT, NEAR * places], 2))
+
+
 class Reader(nn.Module):
-    """First frame and instruction to one sequence of tokens that know of each other."""
+    """First frame and instruction to one sequence of tokens that know of each other, GAZES of them of exact places."""
 
     def __init__(self, vocabulary: int, width: int, depth: int):
         super().__init__()
-        self.see = Trunk(3, (32, 64, width))
+        widths = (32, 64, width)
+        self.see, self.gaze = Trunk(3, widths), Gaze(widths)
+        self.asking = nn.Parameter(0.5 * torch.randn(1, GAZES, width))
         self.place = nn.Parameter(0.02 * torch.randn(1, 64, width))
         self.word, self.order = nn.Embedding(vocabulary, width), nn.Parameter(0.02 * torch.randn(1, WORDS, width))
         heads = width // 32
@@ -175,9 +196,11 @@ class Reader(nn.Module):
         self.think = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
 
     def forward(self, first: Tensor, words: Tensor) -> Tensor:
-        """[N, 3, 64, 64] in -1..1 and word numbers [N, WORDS] to [N, 64 + WORDS, width]."""
-        picture = self.see(first)[-1].flatten(2).mT + self.place
-        return self.think(torch.cat([picture, self.word(words) + self.order], 1))
+        """[N, 3, 64, 64] in -1..1 and word numbers [N, WORDS] to [N, 64 + WORDS + GAZES, width]."""
+        fine, medium, coarse = self.see(first)
+        picture, asking = coarse.flatten(2).mT + self.place, self.asking.expand(len(first), -1, -1)
+        told = self.think(torch.cat([picture, self.word(words) + self.order, asking], 1))
+        return torch.cat([told[:, :-GAZES], self.gaze(told[:, -GAZES:], fine, medium)], 1)
 
 
 def decoder(width: int, depth: int) -> nn.TransformerDecoder:

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from dreamgen_bench.idms.flow_dit import FlowDiT, averaged, resized
+from dreamgen_bench.idms.flow_dit import FlowDiT, averaged
 from dreamgen_bench.idms.flow_dit_network import SMALL, network, pictures, sample
 from dreamgen_bench.types import Video
+from dreamgen_bench.video import resized
 
 LENGTH, FEW, THREADS = 93, 3, 16
 
@@ -43,7 +44,7 @@ def published(model, video: Video, few: int) -> np.ndarray:
     def prepared(step: int) -> torch.Tensor:
         wanted = stamps[[step, min(step + config.horizon, count - 1)]]
         rows = [np.where(np.isclose(stamps, stamp))[0][0] for stamp in wanted]
-        return pictures(resized(video.frames[rows], config.size))
+        return pictures(resized(video.frames[rows], config.size, config.size))
 
     with ThreadPoolExecutor(THREADS) as pool:
         steps = list(pool.map(prepared, range(count)))
@@ -80,7 +81,7 @@ def test_labelling_against_the_published_pattern(benchmark, model, clips, capsys
     ours = benchmark.pedantic(lambda: list(model.label(clips)), rounds=1, warmup_rounds=1)
     mine = seconds(lambda: list(model.label(clips))) / len(clips)
     one, few, whole = (seconds(lambda n=n: published(model, video, n)) for n in (1, FEW, LENGTH))
-    frames = pictures(resized(video.frames, config.size))
+    frames = pictures(resized(video.frames, config.size, config.size))
     with torch.inference_mode():
         once = seconds(lambda: net.see(frames))
         twice = seconds(lambda: [net.see(frames[[i, i]].clone()) for i in range(LENGTH)])
