@@ -1,7 +1,7 @@
 """Put what `train.py` left on the shelf: `python shelf.py --work runs/motion-s --ship flow ...`.
 
-Every mover found in the work folder becomes a row of shelf.json, and two more where it was adapted to the lab; the
-weights of those to be shipped are copied beside it, the others stay with the recipe.
+Every mover found in the work folder becomes a row of shelf.json, and a row more for each way it was adapted to the
+lab; the weights of those to be shipped are copied beside it, the others stay with the recipe.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from safetensors import safe_open
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "dreamgen_bench/weights/motion-s"
 SIBLINGS = "sim-data siblings: all 50 behaviors, never in the lab's look"
-TELEOPERATION = "sim-data teleop: pick-and-place in the lab"
+DEMONSTRATIONS = "sim-data demos and teleop: pick-and-place in the lab"
 HOW = {
     "regression": "says all motion codes at once; the same for every seed",
     "recurrent": "draws one motion code after another",
@@ -26,7 +26,7 @@ HOW = {
 ADAPTED = {
     "zero": "",
     "sft": "; adapted to the lab by LoRA, rank 4",
-    "full": "; adapted to the lab: mover by LoRA, every weight of the renderer",
+    "full": "; adapted to the lab, every weight of it",
 }
 
 
@@ -38,13 +38,17 @@ def told(path: Path) -> tuple[dict[str, str], int]:
 
 
 def files_of(name: str, variant: str) -> dict[str, str]:
-    """What `motion_code.load` is to read: as pretrained, with LoRA, or with a renderer all relearnt."""
-    lora = {"mover_lora": f"{name}-sft"}
+    """What `motion_code.load` is to read: as pretrained, with LoRA, or all relearnt."""
+    lora = {"mover_lora": f"{name}-sft", "renderer_lora": "renderer-sft"}
     return {
         "zero": {"mover": name, "renderer": "renderer"},
-        "sft": {"mover": name, "renderer": "renderer", **lora, "renderer_lora": "renderer-sft"},
-        "full": {"mover": name, "renderer": "renderer-full", **lora},
+        "sft": {"mover": name, "renderer": "renderer", **lora},
+        "full": {"mover": f"{name}-full", "renderer": "renderer-full"},
     }[variant]
+
+
+def row_name(name: str, variant: str) -> str:
+    return f"motion-{name}" + ("" if variant == "zero" else f"-{variant}")
 
 
 def row(work: Path, name: str, variant: str, ship: bool) -> dict:
@@ -54,8 +58,10 @@ def row(work: Path, name: str, variant: str, ship: bool) -> dict:
     files = [f"{part}.safetensors" for part in args.values()]
     digest = hashlib.sha256(b"".join((work / file).read_bytes() for file in files)).hexdigest()
     training = f"{said['steps']} steps of 16 clips, {said['minutes']} min, one CPU core"
+    if variant != "zero":
+        training += f", then {told(work / f'{name}-{variant}.safetensors')[0]['steps']} in the lab"
     return {
-        "name": f"motion-{name}" + ("" if variant == "zero" else f"-{variant}"),
+        "name": row_name(name, variant),
         "revision": digest[:12],
         "args": args,
         "files": files,
@@ -64,8 +70,8 @@ def row(work: Path, name: str, variant: str, ship: bool) -> dict:
         "adaptation": "zero" if variant == "zero" else "sft",
         "weights": "shipped" if ship else "recipe",
         "parameters": sum(told(work / file)[1] for file in files),
-        "training": training + ("" if variant == "zero" else ", then 1.5 min of LoRA"),
-        "trained_on": [SIBLINGS] if variant == "zero" else [SIBLINGS, TELEOPERATION],
+        "training": training,
+        "trained_on": [SIBLINGS] if variant == "zero" else [SIBLINGS, DEMONSTRATIONS],
         "stochastic": said["kind"] != "regression",
     }
 
@@ -73,16 +79,19 @@ def row(work: Path, name: str, variant: str, ship: bool) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/motion-s"))
-    parser.add_argument("--ship", nargs="*", default=[], help="names of movers whose weights are small and good enough")
+    parser.add_argument("--ship", nargs="*", default=[], help="models whose weights go with the package")
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     rows = []
     for path in sorted(args.work.glob("*.safetensors")):
-        if "kind" not in told(path)[0]:
+        if "kind" not in told(path)[0] or path.stem.endswith("-full"):
             continue
-        ship = path.stem in args.ship
-        adapted = path.with_name(f"{path.stem}-sft.safetensors").exists()
-        rows += [row(args.work, path.stem, variant, ship) for variant in (ADAPTED if adapted else ("zero",))]
+        for variant in ADAPTED:
+            name = row_name(path.stem, variant)
+            if variant == "zero" or path.with_name(f"{path.stem}-{variant}.safetensors").exists():
+                rows.append(row(args.work, path.stem, variant, ship=name in args.ship))
+    for old in OUT.glob("*.safetensors"):
+        old.unlink()
     for file in {file for found in rows if found["weights"] == "shipped" for file in found["files"]}:
         shutil.copyfile(args.work / file, OUT / file)
     (OUT / "shelf.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")

@@ -26,8 +26,6 @@ from diffusers import (
     WanImageToVideoPipeline,
     WanTransformer3DModel,
 )
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn.functional import avg_pool2d
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
@@ -36,7 +34,6 @@ INSTRUCTIONS = yaml.safe_load((ROOT / "dreamgen_bench/envs/instructions.yaml").r
 WORDINGS = 6  # of each behavior's eight; the last two are never trained on
 Z, WORDS = 24, 16  # latent channels; tokens that an instruction is padded to (max_sequence_length of the card)
 VALIDATION = "web-0039.npz"  # never trained on
-PICK_PLACE = "pick-place"
 RUNGS = (0.05, 0.15, 0.4)  # shares of a training at which its weights are kept: the family's lesser members
 BLIND = 0.25  # share of clips learnt from pure noise
 
@@ -49,13 +46,6 @@ def web(folder: Path) -> tuple[torch.Tensor, list[str]]:
     shards = [np.load(path) for path in sorted(folder.glob("web-*.npz")) if path.name != VALIDATION]
     frames = np.concatenate([shard["frames"] for shard in shards])
     return channels_first(frames), [name for shard in shards for name in shard["behavior"].tolist()]
-
-
-def teleoperation(folder: Path) -> tuple[torch.Tensor, list[str]]:
-    """The same of all that the robot was ever shown by hand: successful pick-and-place in the lab."""
-    shards = [np.load(path) for path in sorted(folder.glob("teleop-*.npz"))]
-    frames = np.concatenate([shard["frames"][shard["success"]] for shard in shards])
-    return channels_first(frames), [PICK_PLACE] * len(frames)
 
 
 def validation(folder: Path, count: int) -> tuple[torch.Tensor, list[str]]:
@@ -200,27 +190,8 @@ class Run:
         return (time.time() - self.start) / 60
 
     def save(self, path: Path, **figures: float) -> None:
-        torch.save(merged(self.average.network).state_dict(), path)
+        torch.save(self.average.network.state_dict(), path)
         report(step=self.step, minutes=self.minutes(), loss=self.loss, **figures)
-
-
-def with_lora(model: Dreamer, rank: int) -> Dreamer:
-    """The same model, of which only low-rank changes to the transformer's matrices learn: DreamGen, section 3.1."""
-    wanted = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
-    model.requires_grad_(False)
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=wanted), model.video)
-    return model
-
-
-def merged(model: torch.nn.Module) -> torch.nn.Module:
-    """A copy in which low-rank changes, if there are any, have become part of their matrices."""
-    model = copy.deepcopy(model)
-    for name, module in list(model.named_modules()):
-        if isinstance(module, BaseTunerLayer):
-            module.merge()
-            parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, module.get_base_layer())
-    return model
 
 
 def report(**figures: float) -> None:
@@ -262,10 +233,8 @@ def train_vae(args: argparse.Namespace) -> None:
     spread = codes.std((0, 2, 3, 4))
     # Not whitened: what is small in the picture stays small in the loss.
     scale = spread.max() * (spread / spread.max()) ** 0.6
-    shown, shown_behaviors = teleoperation(args.data)
     found = {
         "web": (codes, behaviors),
-        "teleoperation": (linear.encode(shown, basis), shown_behaviors),
         "validation": (linear.encode(held, basis), held_behaviors),
     }
     torch.save(found | {"mean": codes.mean((0, 2, 3, 4)), "std": scale}, args.work / "latents.pt")
@@ -309,13 +278,11 @@ def flow_loss(model: Dreamer, codes: torch.Tensor, behaviors: list[str], draw: t
 def train_video(args: argparse.Namespace) -> None:
     found = torch.load(args.work / "latents.pt")
     mean, std = (found[name].view(1, -1, 1, 1, 1) for name in ("mean", "std"))
-    (codes, behaviors), (held, held_behaviors) = found[args.clips], found["validation"]
+    (codes, behaviors), (held, held_behaviors) = found["web"], found["validation"]
     model = Dreamer(args.heads, args.layers)
     if args.init.exists():
         model.load_state_dict(torch.load(args.init))
-    if args.lora:
-        model = with_lora(model, args.lora)
-    run = Run(args, model, [p for p in model.parameters() if p.requires_grad], 0.997)
+    run = Run(args, model, list(model.parameters()), 0.997)
     draw, rungs = torch.Generator().manual_seed(args.seed), list(RUNGS)
 
     @torch.no_grad()
@@ -367,8 +334,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("/tmp/wan-s"), help="for checkpoints and latents")
     parser.add_argument("--out", type=Path, default=ROOT / "dreamgen_bench/weights/wan-s")
     parser.add_argument("--init", type=Path, default=Path("none"), help="weights to go on from")
-    parser.add_argument("--clips", choices=("web", "teleoperation"), default="web", help="that `video` learns from")
-    parser.add_argument("--lora", type=int, default=0, help="rank of the changes that learn; 0: every weight learns")
     parser.add_argument("--name", default="video", help="of the checkpoints that `video` leaves and `assemble` takes")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1.5e-3)

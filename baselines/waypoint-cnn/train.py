@@ -2,6 +2,7 @@
 
 What it must hold for (other behaviors, objects and rooms) it never sees, so the pictures are changed in every way that
 leaves the robot where it is: the lab behind it is rebuilt with other colors and things, colors are mixed, blur, noise.
+Half of the clips are soft, as autoencoders of world models give them back (redraw.py).
 """
 
 import argparse
@@ -25,9 +26,10 @@ from pictures import augmented, background
 OUT = Path(__file__).parents[2] / "dreamgen_bench/weights/waypoint-cnn"
 
 
-def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def read(folder: Path, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Frames [N, T, 64, 64, 3] and labels [N, T - 1, 8] of `teleop`, or of `soft`: the same clips, redrawn."""
     frames, labels = [], []
-    for path in sorted(folder.glob("teleop-*.npz")):
+    for path in sorted(folder.glob(f"{what}-*.npz")):
         data = np.load(path)
         frames.append(data["frames"])
         labels.append(np.concatenate([data["states"][:, 1:], data["actions"]], 2))
@@ -47,11 +49,12 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     rng = torch.Generator().manual_seed(args.seed)
-    frames, labels = read(args.data)
+    (frames, labels), (soft, same) = read(args.data, "teleop"), read(args.data, "soft")
     held, empty = len(frames) // 20, background(frames)
     mean, std = labels.reshape(-1, 8).mean(0), labels.reshape(-1, 8).std(0)
-    inputs = np.concatenate([windows(clip) for clip in frames[held:]])
-    targets = torch.from_numpy(((labels[held:] - mean) / std).reshape(-1, 8))
+    inputs = np.concatenate([windows(clip) for clip in (*frames[held:], *soft[held:])])
+    told = np.concatenate([labels[held:], same[held:]])
+    targets = torch.from_numpy(((told - mean) / std).reshape(-1, 8))
     net = network()
     if args.init:
         start = load_file(args.init / "model.safetensors")
@@ -72,6 +75,7 @@ def main() -> None:
         average.update_parameters(net)
         if step % 250 == 249 or step == args.steps - 1:
             error = held_out(average.module, frames[:held], labels[:held], mean, std)
+            error["hand_mm_soft"] = held_out(average.module, soft[:held], same[:held], mean, std)["hand_mm"]
             print(f"{step + 1} {time.time() - started:.0f}s loss {loss.item():.4f} held out {error}", flush=True)
             save(average.module, args.out, mean, std, step + 1, error)
 
