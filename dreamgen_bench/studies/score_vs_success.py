@@ -39,13 +39,22 @@ class Preset:
 
 PRESETS = MappingProxyType(
     {
+        # What the demo spends on a policy, so that a study whose `run` folder a demo left goes on from there.
         "small": Preset(
-            suites=("metaworld-behavior-v1", "metaworld-environment-v1"),
-            controls=("replay", "static", "reversed", "corrupt_teleport_3", "corrupt_deform_3"),
-            limit=16,
-            trajectory_limit=48,
+            suites=("metaworld-behavior-v1",),
+            controls=(
+                "replay",
+                "static",
+                "wrong_instruction",
+                "reversed",
+                "corrupt_teleport_1",
+                "corrupt_teleport_3",
+                "corrupt_deform_2",
+                "corrupt_time_warp_3",
+            ),
+            trajectory_limit=96,
             policy_seeds=1,
-            episodes=6,
+            episodes=8,
         ),
         # 6 behaviors x 48 starts x 3 policies: reckoned +-5 points at a success of .5, where policies differ by little.
         "full": Preset(suites=("metaworld-behavior-v1", "metaworld-environment-v1"), seeds=2, episodes=48),
