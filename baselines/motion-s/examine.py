@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from clips import INSTRUCTIONS, WORDINGS, Clips, pixels
 from safetensors import safe_open
-from train import INSTRUCTIONS, WORDINGS, Clips, pixels, trained_mover
+from train import trained_mover
 
 from dreamgen_bench import stats
 from dreamgen_bench.world_models import motion_networks as networks

@@ -13,69 +13,26 @@ import argparse
 import copy
 import json
 import math
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
+from clips import Clips, disguised, pixels, shards, vocabulary
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamgen_bench.world_models import motion_networks as networks
 
-ROOT = Path(__file__).parents[2]
-INSTRUCTIONS = yaml.safe_load((ROOT / "dreamgen_bench/envs/instructions.yaml").read_text("utf-8"))
-WORDINGS = 6  # of each behavior's eight; the last two are never trained on
-HELD = ("siblings-0000.npz", "demos-0000.npz")  # never trained on
-SETS = {
-    "siblings": ("siblings-*.npz",),
-    "siblings-held": HELD[:1],
-    "demos-held": HELD[1:],
-    "demos": ("demos-*.npz",),
-    "lab": ("teleop-*.npz", "demos-*.npz"),  # whoever only draws may also learn from hands that take nothing
-}
 RUNGS = (0.04, 0.12, 0.35)  # shares of a mover's training at which its weights are kept: the family's lesser members
 FRAMES = 4  # of a clip, drawn to a step
 BLUR = torch.tensor([0.01] * 2 * networks.POINTS + [0.1] * (networks.CODE - 2 * networks.POINTS))
 """Noise on codes: what a mover gets slightly wrong is still drawn well."""
-UNKNOWN = 0.1  # share of words taken away, so that a paraphrase with a new word is still read
-
-
-# Data
-
-
-def pixels(frames: np.ndarray) -> Tensor:
-    """uint8 [..., H, W, 3] to float [..., 3, H, W] in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3))).float() / 127.5 - 1
-
-
-def shards(folder: Path, what: str) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """Frames and behaviors of each shard of a set; the held-out ones are in no other."""
-    paths = sorted(path for pattern in SETS[what] for path in folder.glob(pattern))
-    for path in paths:
-        if path.name in HELD and not what.endswith("held"):
-            continue
-        with np.load(path) as shard:
-            yield shard["frames"], shard["behavior"].tolist() if "behavior" in shard else []
-
-
-def vocabulary() -> dict[str, int]:
-    """Every word of the training instructions, numbered from 2."""
-    taught = [text for wordings in INSTRUCTIONS.values() for text in wordings[:WORDINGS]]
-    words = {word for text in taught for word in networks.words(text)}
-    return {word: number for number, word in enumerate(sorted(words), 2)}
-
-
-def read_aloud(behaviors: list[str], known: dict[str, int], draw: torch.Generator) -> Tensor:
-    """One of each behavior's wordings, as word numbers, some words taken away."""
-    picks = torch.randint(WORDINGS, (len(behaviors),), generator=draw).tolist()
-    told = [networks.numbers(INSTRUCTIONS[name][pick], known) for name, pick in zip(behaviors, picks, strict=True)]
-    words = torch.tensor(told)
-    lost = (torch.rand(words.shape, generator=draw) < UNKNOWN) & (words > 0)
-    return torch.where(lost, 1, words)
 
 
 # Training
@@ -148,8 +105,9 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.encoder, self.renderer = networks.Encoder(), networks.Renderer()
 
-    def forward(self, first: Tensor, frames: Tensor) -> Tensor:
-        codes = self.encoder(first, frames)
+    def forward(self, shown: Tensor, first: Tensor) -> Tensor:
+        """What moves in clips [N, 1 + T, 3, H, W] drawn into first frames [N, 3, H, W], which may look otherwise."""
+        codes = self.encoder(shown[:, 0], shown[:, 1:])
         return self.renderer(first, codes + BLUR * torch.randn_like(codes) if self.training else codes)
 
 
@@ -170,16 +128,23 @@ def psnr(drawn: Tensor, frames: Tensor, first: Tensor) -> dict[str, float]:
     return {name: -10 * math.log10(part) for name, part in parts.items()}
 
 
-def learn_drawing(course: Course, frames: np.ndarray, draw: Callable[[Tensor, Tensor], Tensor]) -> Iterator:
-    """Steps of four clips with FRAMES frames each: many small steps beat few big ones. Yields once a minute."""
+def learn_drawing(
+    course: Course, frames: np.ndarray, draw: Callable[[Tensor, Tensor], Tensor], looks: Callable[[Tensor], Tensor]
+) -> Iterator:
+    """Steps of four clips with FRAMES frames each: many small steps beat few big ones. Yields once a minute.
+
+    `draw` gets clips in disguise, and first frames in the looks in which it has to draw.
+    """
     rng = np.random.default_rng(0)
     while course.share < 1:
         index = rng.integers(len(frames), size=4)
         chosen = np.stack([rng.permutation(networks.STEPS)[:FRAMES] + 1 for _ in index])
-        first, wanted = pixels(frames[index, 0]), pixels(frames[index[:, None], chosen])
+        clips = pixels(frames[index[:, None], np.pad(chosen, ((0, 0), (1, 0)))])
+        wanted = looks(clips)
+        first, later = wanted[:, 0], wanted[:, 1:]
         with torch.autocast("cpu", torch.bfloat16):  # 1.7 times as fast
-            error = draw(first, wanted) - wanted
-        if course.learn(((error.abs() + error.square()) * weight_of(wanted, first)).mean()):
+            error = draw(disguised(clips), first) - later
+        if course.learn(((error.abs() + error.square()) * weight_of(later, first)).mean()):
             yield
 
 
@@ -191,7 +156,7 @@ def train_code(args: argparse.Namespace) -> None:
         read(autoencoder.encoder, args.work / "encoder.safetensors")
         read(autoencoder.renderer, args.work / "renderer.safetensors")
     course = Course(autoencoder, args.minutes, args.rate)
-    for _ in learn_drawing(course, frames, course.network):
+    for _ in learn_drawing(course, frames, course.network, disguised):
         keep_code(course, args.work, held)
     keep_code(course, args.work, held)
 
@@ -199,7 +164,7 @@ def train_code(args: argparse.Namespace) -> None:
 def keep_code(course: Course, work: Path, held: Tensor) -> None:
     save_file(course.average.encoder.state_dict(), work / "encoder.safetensors")  # its spread is beyond float16
     save(course.average.renderer, work / "renderer.safetensors")
-    course.report(**psnr(course.average(held[:, 0], held[:, 1:]), held[:, 1:], held[:, 0]))
+    course.report(**psnr(course.average(held, held[:, 0]), held[:, 1:], held[:, 0]))
 
 
 def settled_encoder(work: Path) -> networks.Encoder:
@@ -207,16 +172,19 @@ def settled_encoder(work: Path) -> networks.Encoder:
 
 
 def train_renderer(args: argparse.Namespace) -> None:
-    """On siblings; with --adapt on teleoperation, and only what LoRA adds unless --lora is 0."""
-    frames = np.concatenate([clips for clips, _ in shards(args.data, "lab" if args.adapt else "siblings")])
-    held, frames = pixels(frames[::100][:24]), np.delete(frames, np.s_[::100], 0)
+    """On siblings; with --adapt half on the lab, and only what LoRA adds unless --lora is 0."""
+    frames = np.concatenate([clips for clips, _ in shards(args.data, "siblings")])
+    if args.adapt:
+        lab = np.concatenate([clips for clips, _ in shards(args.data, "lab")])
+        frames = np.concatenate([lab, frames[: len(lab)]])
+    held, frames = pixels(frames[:2400:100]), np.delete(frames, np.s_[:2400:100], 0)
     encoder, renderer = settled_encoder(args.work), read(networks.Renderer(), args.work / "renderer.safetensors")
     renderer = networks.with_lora(renderer, args.lora) if args.adapt and args.lora else renderer
     course = Course(renderer, args.minutes, args.rate)
     name = ("renderer-sft" if args.lora else "renderer-full") if args.adapt else "renderer"
 
-    def drawn(first: Tensor, wanted: Tensor) -> Tensor:
-        codes = encoder(first, wanted)
+    def drawn(shown: Tensor, first: Tensor) -> Tensor:
+        codes = encoder(shown[:, 0], shown[:, 1:])
         return renderer(first, codes + BLUR * torch.randn_like(codes))
 
     def keep() -> None:
@@ -225,48 +193,36 @@ def train_renderer(args: argparse.Namespace) -> None:
             again = course.average(held[:, 0], encoder(held[:, 0], held[:, 1:]))
         course.report(**psnr(again, held[:, 1:], held[:, 0]))
 
-    for _ in learn_drawing(course, frames, drawn):
+    for _ in learn_drawing(course, frames, drawn, (lambda clips: clips) if args.adapt else disguised):
         keep()
     keep()
 
 
 @torch.no_grad()
+def coded(work: Path, frames: np.ndarray) -> np.ndarray:
+    """Codes of clips, float16 [N, STEPS, CODE]."""
+    torch.set_num_threads(1)
+    encoder, codes = settled_encoder(work), []
+    with torch.autocast("cpu", torch.bfloat16):
+        for part in np.array_split(frames, math.ceil(len(frames) / 8)):
+            codes.append(encoder(pixels(part[:, 0]), pixels(part[:, 1:])).half().numpy())
+    return np.concatenate(codes)
+
+
 def write_codes(args: argparse.Namespace) -> None:
-    """First frames (uint8), codes (float16) and behaviors of every set: `codes-SET.npz`."""
-    encoder = settled_encoder(args.work)
-    for what in ("siblings-held", "demos-held", "siblings", "demos"):
-        if (args.work / f"codes-{what}.npz").exists():
-            continue
-        firsts, codes, behaviors = [], [], []
-        for frames, names in shards(args.data, what):
-            for part in np.array_split(frames, math.ceil(len(frames) / 8)):
-                codes.append(encoder(pixels(part[:, 0]), pixels(part[:, 1:])).half().numpy())
-            firsts.append(frames[:, 0])
-            behaviors += names
-        found = {"first": np.concatenate(firsts), "codes": np.concatenate(codes), "behavior": np.array(behaviors)}
-        np.savez(args.work / f"codes-{what}.npz", **found)
-        print(what, found["codes"].shape, float(found["codes"].astype(np.float32).std()), flush=True)
+    """First frames (uint8), codes and behaviors of every set: `codes-SET.npz`. Two processes."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for what in ("siblings-held", "demos-held", "demos", "siblings"):
+            if (args.work / f"codes-{what}.npz").exists():
+                continue
+            frames, behaviors = zip(*shards(args.data, what), strict=True)
+            codes = np.concatenate(list(pool.map(partial(coded, args.work), frames)))
+            first = np.concatenate([clips[:, 0] for clips in frames])
+            np.savez(args.work / f"codes-{what}.npz", first=first, codes=codes, behavior=np.concatenate(behaviors))
+            print(what, codes.shape, float(codes.astype(np.float32).std()), flush=True)
 
 
 # Movers
-
-
-class Clips:
-    """A set's first frames, codes (of unit spread over the siblings) and behaviors, drawn at random."""
-
-    def __init__(self, work: Path, what: str):
-        with np.load(work / f"codes-{what}.npz") as found:
-            self.first, self.codes, self.behavior = found["first"], found["codes"], found["behavior"].tolist()
-        with np.load(work / "codes-siblings.npz") as found:
-            real = torch.from_numpy(found["codes"]).float()
-        self.mean, self.spread = real.mean((0, 1)), real.std((0, 1))
-        self.known = vocabulary()
-
-    def take(self, index: np.ndarray, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """First frames, words, codes."""
-        words = read_aloud([self.behavior[i] for i in index], self.known, draw)
-        codes = (torch.from_numpy(self.codes[index]).float() - self.mean) / self.spread
-        return pixels(self.first[index]), words, codes
 
 
 def learn_motion(course: Course, sources: Sequence[Clips], batch: int, seed: int) -> Iterator[bool]:
@@ -274,7 +230,8 @@ def learn_motion(course: Course, sources: Sequence[Clips], batch: int, seed: int
     rng, draw = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     while course.share < 1:
         drawn = [clips.take(rng.integers(len(clips.codes), size=batch // len(sources)), draw) for clips in sources]
-        yield course.learn(course.network.loss(*(torch.cat(part) for part in zip(*drawn, strict=True))).mean())
+        first, words, codes = (torch.cat(part) for part in zip(*drawn, strict=True))
+        yield course.learn(course.network.loss(disguised(first[:, None])[:, 0], words, codes).mean())
 
 
 @torch.no_grad()

@@ -16,7 +16,8 @@ from torch import Tensor
 from dreamgen_bench.world_models.motion_networks import Renderer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "motion-s"))
-from train import pixels, read, settled_encoder
+from clips import pixels
+from train import read, settled_encoder
 
 WAN = Path(__file__).parents[2] / "dreamgen_bench/weights/wan-s"
 Redraw = Callable[[Tensor], Tensor]

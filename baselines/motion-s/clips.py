@@ -1,0 +1,94 @@
+"""What motion-s learns from: clips, the looks they are disguised in, the words they are told with, their codes."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional as F
+
+from dreamgen_bench.world_models import motion_networks as networks
+
+ROOT = Path(__file__).parents[2]
+INSTRUCTIONS = yaml.safe_load((ROOT / "dreamgen_bench/envs/instructions.yaml").read_text("utf-8"))
+WORDINGS = 6  # of each behavior's eight; the last two are never trained on
+HELD = ("siblings-0000.npz", "demos-0000.npz")  # never trained on
+SETS = {
+    "siblings": ("siblings-*.npz",),
+    "siblings-held": HELD[:1],
+    "demos-held": HELD[1:],
+    "demos": ("demos-*.npz",),
+    "lab": ("teleop-*.npz", "demos-*.npz"),  # whoever only draws may also learn from hands that take nothing
+}
+UNKNOWN = 0.1  # share of words taken away, so that a paraphrase with a new word is still read
+
+
+def pixels(frames: np.ndarray) -> Tensor:
+    """uint8 [..., H, W, 3] to float [..., 3, H, W] in -1..1."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3))).float() / 127.5 - 1
+
+
+def disguised(clips: Tensor) -> Tensor:
+    """Clips [N, T, 3, H, W], half of them in another look: colors mixed, a grain like wood's on all that stands still.
+
+    What moves is the same in any look, so its code must be. Meta-World's table is of planks, every drawn room is plain.
+    """
+    count, _, _, height, width = clips.shape
+    mix = torch.stack([torch.eye(3)[torch.randperm(3)] for _ in range(count)]) + 0.2 * torch.randn(count, 3, 3)
+    mixed = torch.einsum("ntchw,ncd->ntdhw", clips + 1, mix) * (0.6 + 0.7 * torch.rand(count, 1, 1, 1, 1)) - 1
+    y, x = networks.coordinates(count, height)[:, :, None].unbind(1)
+    waves, along = 2 + 30 * torch.rand(count, 1, 1, 1), math.pi * torch.rand(count, 1, 1, 1)
+    bent = 0.3 * F.interpolate(torch.randn(count, 1, 5, 5), size=(height, width), mode="bicubic")
+    grain = torch.sin(waves * (x * along.cos() + y * along.sin() + bent))
+    patches = F.interpolate(torch.randn(count, 1, 12, 12), size=(height, width))
+    strength = 0.35 * torch.rand(count, 2, 1, 1) ** 2
+    pattern = 1 + strength[:, :1] * grain + strength[:, 1:] * patches
+    worn = ((mixed + 1) * pattern[:, None] - 1).clamp(-1, 1)
+    return torch.where(torch.rand(count, 1, 1, 1, 1) < 0.5, worn, clips)
+
+
+def shards(folder: Path, what: str) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Frames and behaviors of each shard of a set; the held-out ones are in no other."""
+    paths = sorted(path for pattern in SETS[what] for path in folder.glob(pattern))
+    for path in paths:
+        if path.name in HELD and not what.endswith("held"):
+            continue
+        with np.load(path) as shard:
+            yield shard["frames"], shard["behavior"].tolist() if "behavior" in shard else []
+
+
+def vocabulary() -> dict[str, int]:
+    """Every word of the training instructions, numbered from 2."""
+    taught = [text for wordings in INSTRUCTIONS.values() for text in wordings[:WORDINGS]]
+    words = {word for text in taught for word in networks.words(text)}
+    return {word: number for number, word in enumerate(sorted(words), 2)}
+
+
+def read_aloud(behaviors: list[str], known: dict[str, int], draw: torch.Generator) -> Tensor:
+    """One of each behavior's wordings, as word numbers, some words taken away."""
+    picks = torch.randint(WORDINGS, (len(behaviors),), generator=draw).tolist()
+    told = [networks.numbers(INSTRUCTIONS[name][pick], known) for name, pick in zip(behaviors, picks, strict=True)]
+    words = torch.tensor(told)
+    lost = (torch.rand(words.shape, generator=draw) < UNKNOWN) & (words > 0)
+    return torch.where(lost, 1, words)
+
+
+class Clips:
+    """A set's first frames, codes (of unit spread over the siblings) and behaviors, drawn at random."""
+
+    def __init__(self, work: Path, what: str):
+        with np.load(work / f"codes-{what}.npz") as found:
+            self.first, self.codes, self.behavior = found["first"], found["codes"], found["behavior"].tolist()
+        with np.load(work / "codes-siblings.npz") as found:
+            real = torch.from_numpy(found["codes"]).float()
+        self.mean, self.spread = real.mean((0, 1)), real.std((0, 1))
+        self.known = vocabulary()
+
+    def take(self, index: np.ndarray, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """First frames, words, codes."""
+        words = read_aloud([self.behavior[i] for i in index], self.known, draw)
+        codes = (torch.from_numpy(self.codes[index]).float() - self.mean) / self.spread
+        return pixels(self.first[index]), words, codes
