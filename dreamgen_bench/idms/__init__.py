@@ -5,7 +5,7 @@ from ..types import Spec
 SPECS = [
     Spec(
         name="waypoint-cnn",
-        revision="6e80b6a0f3f4",
+        revision="5a14d6db6d0a",
         load="dreamgen_bench.idms.waypoint_cnn:load",
         args={"checkpoint": "weights/waypoint-cnn"},
         license="Apache-2.0",

@@ -22,6 +22,17 @@ SPECS = [
         trained_on=("metaworld-judge",),
     ),
     Spec(
+        name="state",
+        revision="3440c225bfe0",
+        license="Apache-2.0",
+        args={"checkpoint": "package://dreamgen_bench/weights/state-judge"},
+        summary="No language: where arm and objects are, seventeen laws and eleven distances; for the simulator only.",
+        weights="shipped",
+        parameters=133_301,
+        trained_on=("sim-data judge",),
+        **ADAPTERS["state"],
+    ),
+    Spec(
         name="qwen2.5-vl-7b",
         revision="cc594898137f460bfe9f0759e9844b3ce807cfb5",
         load=_LOAD,
