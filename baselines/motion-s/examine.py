@@ -38,6 +38,14 @@ def errors(mover: torch.nn.Module, clips: Clips, how: str) -> np.ndarray:
     return ((said - codes).square().mean((1, 2)) / codes.var()).numpy()
 
 
+def named(work: Path, name: str) -> torch.nn.Module:
+    """A mover by the name of its weights."""
+    with safe_open(work / f"{name}.safetensors", "pt") as file:
+        said = file.metadata()
+    size = argparse.Namespace(work=work, kind=said["kind"], width=int(said["width"]), depth=int(said["depth"]))
+    return trained_mover(size, name).eval()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="+", help="of weights in the work folder")
@@ -48,10 +56,7 @@ def main() -> None:
     tasks = [str(number) for number in range(len(clips.codes))]
     print("| mover | instruction | explained | less than taught [95 %] |\n|---|---|---|---|")
     for name in args.names:
-        with safe_open(args.work / f"{name}.safetensors", "pt") as file:
-            said = file.metadata()
-        args.kind, args.width, args.depth = said["kind"], int(said["width"]), int(said["depth"])
-        mover = trained_mover(args, name).eval()
+        mover = named(args.work, name)
         taught = errors(mover, clips, "taught")
         for how in TOLD:
             found = errors(mover, clips, how)

@@ -4,18 +4,21 @@ set -eu
 cd "$(dirname "$0")"
 export OMP_NUM_THREADS=1 MUJOCO_GL=egl
 DATA="${DATA:-../../runs/sim-data}" WORK="${WORK:-../../runs/motion-s}"
-python ../sim-data/collect.py siblings --out "$DATA" --episodes 6650
-python ../sim-data/collect.py teleop --out "$DATA"
+for what in siblings teleop demos; do python ../sim-data/collect.py $what --out "$DATA"; done
 train() { python train.py "$@" --data "$DATA" --work "$WORK"; }
 train code --minutes 60
 train codes
-train renderer --minutes 10
-train renderer --adapt --minutes 5 --rate 2e-3
-train renderer --adapt --lora 0 --minutes 5 --rate 1e-3
-for kind in regression recurrent flow; do
-    train mover --kind "$kind" --minutes 20 --batch 16
-    for name in "$kind" "$kind-35" "$kind-12" "$kind-4"; do
-        train sft --kind "$kind" --name "$name" --minutes 1.5 --rate 2e-3 --batch 16
+train renderer --adapt --lora 0 --minutes 8 --rate 1e-3
+train renderer --adapt --minutes 2 --rate 2e-3
+mover() { # kind, minutes, minutes of every weight in the lab, shares of it that LoRA takes to the lab
+    train mover --kind "$1" --minutes "$2" --batch 16
+    train sft --kind "$1" --name "$1" --lora 0 --minutes "$3" --rate 5e-4 --batch 16
+    for name in "$1" $4; do
+        train sft --kind "$1" --name "$name" --minutes 1 --rate 2e-3 --batch 16
     done
-done
-python shelf.py --work "$WORK" --ship regression recurrent flow
+}
+mover regression 17 6 regression-35
+mover flow 8 2 ""
+mover recurrent 4 1 ""
+python examine.py --work "$WORK" regression flow recurrent
+python shelf.py --work "$WORK" --ship motion-regression motion-regression-sft motion-regression-full motion-flow-full motion-recurrent-full
