@@ -1,7 +1,7 @@
 """Does a code mean the same in every look? `python looks.py --work runs/motion-s --mover regression`.
 
-The same tasks of `metaworld-behavior-v1` are acted out in several looks. For each: the share of the variance of its codes
-that the codes of the same motion in the lab explain, and the share that what the mover says explains.
+The same tasks of `metaworld-behavior-v1` are acted out in several looks. For each: the share of the variance of its
+codes that the codes of the same motion in the lab explain, and the share that what the mover says explains.
 """
 
 import argparse
