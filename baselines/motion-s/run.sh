@@ -17,7 +17,7 @@ mover() { # kind, minutes, minutes of every weight in the lab, shares of it that
         train sft --kind "$1" --name "$name" --minutes 1 --rate 2e-3 --batch 16
     done
 }
-mover regression 17 6 regression-35
+mover regression 17 10.5 regression-35
 mover flow 8 2 ""
 mover recurrent 4 1 ""
 python examine.py --work "$WORK" regression flow recurrent
