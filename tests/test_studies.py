@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dreamgen_bench import measured, metrics, noise, stats, studies, suites
+from dreamgen_bench import measured, metrics, noise, registry, stats, studies, suites
 from dreamgen_bench.cli import app
 from dreamgen_bench.studies import frame, mixtures, planted_truth, scaling, score_vs_success, which_metric
 from dreamgen_bench.types import Trajectory, UserError
@@ -125,8 +125,6 @@ def test_every_study_has_both_presets_and_says_what_it_is(name):
 
 def test_a_model_without_weights_is_listed_and_not_run(tmp_path, monkeypatch):
     """A recipe whose weights were not made here is absent with the cure; the others take part."""
-    from dreamgen_bench import registry
-
     spec = registry.find("world_models", "wan-s")
     gone = replace(spec, name="wan-m", weights="recipe", args={**spec.args, "checkpoint": str(tmp_path / "none")})
     known = {**registry.specs("world_models"), "wan-m": gone}
@@ -324,6 +322,12 @@ TINY = replace(
     trajectory_limit=6,
     episodes=1,
 )
+
+
+@pytest.mark.parametrize("preset", which_metric.PRESETS)
+def test_the_judges_that_are_asked_beside_are_registered(preset):
+    """A judge by a name that nobody has would be told as absent, and its column be missing."""
+    assert set(which_metric.PRESETS[preset].judges) <= set(registry.specs("judges"))
 
 
 @pytest.mark.long

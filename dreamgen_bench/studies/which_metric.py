@@ -38,8 +38,8 @@ class Preset:
 
 PRESETS = MappingProxyType(
     {
-        "small": Preset(base=score_vs_success.PRESETS["small"]),
-        "full": Preset(base=score_vs_success.PRESETS["full"], judges=("open-clip", "state")),
+        "small": Preset(base=score_vs_success.PRESETS["small"], judges=("state",)),
+        "full": Preset(base=score_vs_success.PRESETS["full"], judges=("clip-b32", "state")),
     }
 )
 
