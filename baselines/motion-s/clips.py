@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -76,19 +77,33 @@ def read_aloud(behaviors: list[str], known: dict[str, int], draw: torch.Generato
     return torch.where(lost, 1, words)
 
 
+def explained(said: Tensor, codes: Tensor) -> float:
+    """Share of the variance of `codes`."""
+    return 1 - ((said - codes).square().mean() / codes.var()).item()
+
+
+@cache
+def scale(work: Path) -> tuple[Tensor, Tensor]:
+    """Mean and spread of each number of the siblings' codes, to which all codes are scaled."""
+    with np.load(work / "codes-siblings.npz") as found:
+        codes = torch.from_numpy(found["codes"]).float()
+    return codes.mean((0, 1)), codes.std((0, 1))
+
+
 class Clips:
     """A set's first frames, codes (of unit spread over the siblings) and behaviors, drawn at random."""
 
     def __init__(self, work: Path, what: str):
         with np.load(work / f"codes-{what}.npz") as found:
             self.first, self.codes, self.behavior = found["first"], found["codes"], found["behavior"].tolist()
-        with np.load(work / "codes-siblings.npz") as found:
-            real = torch.from_numpy(found["codes"]).float()
-        self.mean, self.spread = real.mean((0, 1)), real.std((0, 1))
+        self.mean, self.spread = scale(work)
         self.known = vocabulary()
 
     def take(self, index: np.ndarray, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """First frames, words, codes."""
         words = read_aloud([self.behavior[i] for i in index], self.known, draw)
-        codes = (torch.from_numpy(self.codes[index]).float() - self.mean) / self.spread
-        return pixels(self.first[index]), words, codes
+        return pixels(self.first[index]), words, self.scaled(torch.from_numpy(self.codes[index]))
+
+    def scaled(self, codes: Tensor) -> Tensor:
+        """Codes as movers say them."""
+        return (codes.float() - self.mean) / self.spread

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from clips import INSTRUCTIONS, WORDINGS, Clips, pixels
-from safetensors import safe_open
 from train import trained_mover
 
 from dreamgen_bench import stats
@@ -33,17 +32,9 @@ def errors(mover: torch.nn.Module, clips: Clips, how: str) -> np.ndarray:
     """Squared error of each clip's codes, in shares of the variance of all codes; float [N]."""
     texts = [told(behavior, how, number) for number, behavior in enumerate(clips.behavior)]
     words = torch.tensor([networks.numbers(text, clips.known) for text in texts])
-    codes = (torch.from_numpy(clips.codes).float() - clips.mean) / clips.spread
+    codes = clips.scaled(torch.from_numpy(clips.codes))
     said = mover.sample(pixels(clips.first), words, torch.Generator().manual_seed(1))
     return ((said - codes).square().mean((1, 2)) / codes.var()).numpy()
-
-
-def named(work: Path, name: str) -> torch.nn.Module:
-    """A mover by the name of its weights."""
-    with safe_open(work / f"{name}.safetensors", "pt") as file:
-        said = file.metadata()
-    size = argparse.Namespace(work=work, kind=said["kind"], width=int(said["width"]), depth=int(said["depth"]))
-    return trained_mover(size, name).eval()
 
 
 def main() -> None:
@@ -56,7 +47,7 @@ def main() -> None:
     tasks = [str(number) for number in range(len(clips.codes))]
     print("| mover | instruction | explained | less than taught [95 %] |\n|---|---|---|---|")
     for name in args.names:
-        mover = named(args.work, name)
+        mover = trained_mover(args.work, name)[0].eval()
         taught = errors(mover, clips, "taught")
         for how in TOLD:
             found = errors(mover, clips, how)

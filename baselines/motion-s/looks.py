@@ -8,10 +8,9 @@ import argparse
 from pathlib import Path
 
 import torch
-from clips import Clips, pixels
-from examine import named
+from clips import Clips, explained, pixels
 from torch import Tensor
-from train import settled_encoder
+from train import settled_encoder, trained_mover
 
 from dreamgen_bench import suites
 from dreamgen_bench.envs import start
@@ -29,11 +28,6 @@ def acted(task: Task, look: str) -> Tensor:
     return pixels(record(env, expert(env)).frames)
 
 
-def explained(said: Tensor, codes: Tensor) -> float:
-    """Share of the variance of `codes`."""
-    return 1 - ((said - codes).square().mean() / codes.var()).item()
-
-
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -43,15 +37,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     encoder, clips = settled_encoder(args.work), Clips(args.work, "siblings-held")
-    mover = named(args.work, args.mover)
+    mover = trained_mover(args.work, args.mover)[0].eval()
     tasks = suites.load("metaworld-behavior-v1").tasks[:: args.every]
     words = torch.tensor([networks.numbers(task.instruction, clips.known) for task in tasks])
     lab = None
     print("| look | by the lab's codes | by the mover |\n|---|---|---|")
     for look in LOOKS:
         shown = torch.stack([acted(task, look) for task in tasks])
-        codes = torch.cat([encoder(clip[:1], clip[None, 1:]) for clip in shown])
-        codes = (codes - clips.mean) / clips.spread
+        codes = clips.scaled(torch.cat([encoder(clip[:1], clip[None, 1:]) for clip in shown]))
         lab = codes if lab is None else lab
         said = mover.sample(shown[:, 0], words, torch.Generator().manual_seed(1))
         print(f"| {look} | {explained(lab, codes):.2f} | {explained(said, codes):.2f} |", flush=True)

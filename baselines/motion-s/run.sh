@@ -12,9 +12,9 @@ train renderer --adapt --lora 0 --minutes 8 --rate 1e-3
 train renderer --adapt --minutes 2 --rate 2e-3
 mover() { # kind, minutes, minutes of every weight in the lab, shares of it that LoRA takes to the lab
     train mover --kind "$1" --minutes "$2" --batch 16
-    train sft --kind "$1" --name "$1" --lora 0 --minutes "$3" --rate 5e-4 --batch 16
+    train sft --name "$1" --lora 0 --minutes "$3" --rate 5e-4 --batch 16
     for name in "$1" $4; do
-        train sft --kind "$1" --name "$name" --minutes 1 --rate 2e-3 --batch 16
+        train sft --name "$name" --minutes 1 --rate 2e-3 --batch 16
     done
 }
 mover regression 17 10.5 regression-35

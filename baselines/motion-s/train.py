@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clips import Clips, disguised, pixels, shards, vocabulary
+from clips import Clips, disguised, explained, pixels, shards, vocabulary
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,6 +34,8 @@ RUNGS = (0.04, 0.12, 0.35)  # shares of a mover's training at which its weights 
 FRAMES = 4  # of a clip, drawn to a step
 BLUR = torch.tensor([0.01] * 2 * networks.POINTS + [0.1] * (networks.CODE - 2 * networks.POINTS))
 """Noise on codes: what a mover gets slightly wrong is still drawn well."""
+Size = tuple[str, int, int]
+"""Kind, width and depth of a mover."""
 
 
 # Training
@@ -239,25 +242,31 @@ def held_out(mover: nn.Module, clips: Clips) -> dict[str, float]:
     """Loss, and the share of the codes' variance that a video of it explains, on clips never trained on."""
     draw = torch.Generator().manual_seed(1)
     first, words, codes = clips.take(np.arange(min(45, len(clips.codes))), draw)
-    error = (mover.sample(first, words, draw) - codes).square().mean()
-    return {"held": mover.loss(first, words, codes).mean().item(), "explained": 1 - (error / codes.var()).item()}
+    share = explained(mover.sample(first, words, draw), codes)
+    return {"held": mover.loss(first, words, codes).mean().item(), "explained": share}
 
 
-def new_mover(args: argparse.Namespace) -> nn.Module:
-    return networks.MOVERS[args.kind](len(vocabulary()) + 2, args.width, args.depth)
+def new_mover(size: Size) -> nn.Module:
+    kind, width, depth = size
+    return networks.MOVERS[kind](len(vocabulary()) + 2, width, depth)
 
 
-def trained_mover(args: argparse.Namespace, name: str) -> nn.Module:
-    weights = {name: value.float() for name, value in load_file(args.work / f"{name}.safetensors").items()}
+def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size]:
+    """A mover by the name of its weights, and what it is, as its file says."""
+    path = work / f"{name}.safetensors"
+    with safe_open(path, "pt") as file:
+        said = file.metadata()
+    size = said["kind"], int(said["width"]), int(said["depth"])
+    weights = {name: value.float() for name, value in load_file(path).items()}
     del weights["mean"], weights["spread"]
-    mover = new_mover(args)
+    mover = new_mover(size)
     mover.load_state_dict(weights)
-    return mover
+    return mover, size
 
 
-def keep_mover(course: Course, path: Path, clips: Clips, args: argparse.Namespace) -> None:
+def keep_mover(course: Course, path: Path, clips: Clips, size: Size) -> None:
     """With all that is needed to use it: kind, sizes, words, and the codes' mean and spread."""
-    said = {"kind": args.kind, "width": args.width, "depth": args.depth, "vocabulary": json.dumps(list(clips.known))}
+    said = dict(zip(("kind", "width", "depth"), size, strict=True)) | {"vocabulary": json.dumps(list(clips.known))}
     course.average.register_buffer("mean", clips.mean)
     course.average.register_buffer("spread", clips.spread)
     save(course.average, path, **said, steps=course.step, minutes=round((time.time() - course.start) / 60, 1))
@@ -266,8 +275,11 @@ def keep_mover(course: Course, path: Path, clips: Clips, args: argparse.Namespac
 
 def train_mover(args: argparse.Namespace) -> None:
     clips, held = Clips(args.work, "siblings"), Clips(args.work, "siblings-held")
-    mover = trained_mover(args, args.init) if args.init else new_mover(args)
-    if not args.init:
+    size: Size = args.kind, args.width, args.depth
+    if args.init:
+        mover, size = trained_mover(args.work, args.init)
+    else:
+        mover = new_mover(size)
         seen = load_file(args.work / "renderer.safetensors")  # it already knows looks; the last map is of another width
         parts = {name.removeprefix("scene."): value for name, value in seen.items() if name.startswith("scene.")}
         mine = mover.read.see.state_dict()
@@ -276,19 +288,19 @@ def train_mover(args: argparse.Namespace) -> None:
     name = args.name or args.kind
     for due in learn_motion(course, [clips], args.batch, args.seed):
         if rungs and course.share > rungs[0]:
-            keep_mover(course, args.work / f"{name}-{100 * rungs.pop(0):g}.safetensors", clips, args)
+            keep_mover(course, args.work / f"{name}-{100 * rungs.pop(0):g}.safetensors", clips, size)
             course.report(**held_out(course.average, held))
         if due:
-            keep_mover(course, args.work / f"{name}.safetensors", clips, args)
+            keep_mover(course, args.work / f"{name}.safetensors", clips, size)
             course.report(**held_out(course.average, held))
-    keep_mover(course, args.work / f"{name}.safetensors", clips, args)
+    keep_mover(course, args.work / f"{name}.safetensors", clips, size)
     course.report(**held_out(course.average, held))
 
 
 def adapt_mover(args: argparse.Namespace) -> None:
     """A trained mover, half on demonstrations in the lab, half on what it knows; of LoRA what was added is kept."""
     clips, known, held, lab = (Clips(args.work, what) for what in ("demos", "siblings", "siblings-held", "demos-held"))
-    mover = trained_mover(args, args.name)
+    mover, size = trained_mover(args.work, args.name)
     mover = networks.with_lora(mover, args.lora) if args.lora else mover
     course = Course(mover, args.minutes, args.rate, horizon=0.99)
 
@@ -302,7 +314,7 @@ def adapt_mover(args: argparse.Namespace) -> None:
     if args.lora:
         save(course.average, args.work / f"{args.name}-sft.safetensors", rank=args.lora, steps=course.step)
     else:
-        keep_mover(course, args.work / f"{args.name}-full.safetensors", clips, args)
+        keep_mover(course, args.work / f"{args.name}-full.safetensors", clips, size)
     report()
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .. import loop, registry
-from ..store import write_json
 from ..types import UserError
 from .frame import Job, Json, attempt
-from .mixtures import Grid, Mixture, csv_of, table, work
+from .mixtures import Grid, Mixture, published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +48,7 @@ def run(job: Job, preset: Preset) -> Json:
     idms, absent = known(job.more.get("idms") or preset.idms)
     with attempt(job, preset) as about:
         about["absent_idms"] = absent
-        whole = grid(job, preset, idms)
-        work(whole, workers=job.workers, watch=job.watch)
-        rows = table(whole)
-        write_json(job.out / "table.json", {"rows": rows})
-        (job.out / "points.csv").write_text(csv_of(rows), "utf-8")
+        rows = published(grid(job, preset, idms), job)
     return {"rows": rows, "absent_idms": absent}
 
 
