@@ -33,13 +33,16 @@ def pixels(frames: np.ndarray) -> Tensor:
 
 
 def disguised(clips: Tensor) -> Tensor:
-    """Clips [N, T, 3, H, W], half of them in another look: colors mixed, a grain like wood's on all that stands still.
+    """Clips [N, T, 3, H, W], half of them in another look: colors mixed, dark for light, a grain like wood's.
 
-    What moves is the same in any look, so its code must be. Meta-World's table is of planks, every drawn room is plain.
+    What moves is the same in any look, so its code must be. Meta-World's table is of planks and dark, every drawn room
+    is plain and most are lighter than the arm.
     """
     count, _, _, height, width = clips.shape
     mix = torch.stack([torch.eye(3)[torch.randperm(3)] for _ in range(count)]) + 0.2 * torch.randn(count, 3, 3)
     mixed = torch.einsum("ntchw,ncd->ntdhw", clips + 1, mix) * (0.6 + 0.7 * torch.rand(count, 1, 1, 1, 1)) - 1
+    turned = (torch.rand(count, 1, 1, 1, 1) < 0.4) & (torch.rand(count, 1, 3, 1, 1) < 0.7)
+    mixed = torch.where(turned, -mixed.clamp(-1, 1), mixed)
     y, x = networks.coordinates(count, height)[:, :, None].unbind(1)
     waves, along = 2 + 30 * torch.rand(count, 1, 1, 1), math.pi * torch.rand(count, 1, 1, 1)
     bent = 0.3 * F.interpolate(torch.randn(count, 1, 5, 5), size=(height, width), mode="bicubic")

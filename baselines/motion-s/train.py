@@ -228,13 +228,26 @@ def write_codes(args: argparse.Namespace) -> None:
 # Movers
 
 
-def learn_motion(course: Course, sources: Sequence[Clips], batch: int, seed: int) -> Iterator[bool]:
-    """Steps of `batch` clips, of each source as many. Yields whether a minute is over."""
+@torch.no_grad()
+def seen_of(work: Path, clips: Clips) -> Tensor:
+    """How much a picture changes with each number [CODE]: mean square of what half its spread does, 1 on average."""
+    renderer = read(networks.Renderer(), work / "renderer.safetensors").eval()
+    first, codes = pixels(clips.first[:24]), torch.from_numpy(clips.codes[:24]).float()[:, ::5]
+    drawn = renderer(first, codes)
+    nudges = 0.5 * torch.diag(clips.spread)
+    change = torch.stack([(renderer(first, codes + nudge) - drawn).square().mean() for nudge in nudges])
+    return change / change.mean()
+
+
+def learn_motion(course: Course, sources: Sequence[Clips], matters: Tensor, batch: int, seed: int) -> Iterator[bool]:
+    """Steps of `batch` clips, of each source as many, each number as it `matters`. Yields whether a minute is over."""
     rng, draw = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     while course.share < 1:
         drawn = [clips.take(rng.integers(len(clips.codes), size=batch // len(sources)), draw) for clips in sources]
         first, words, codes = (torch.cat(part) for part in zip(*drawn, strict=True))
-        yield course.learn(course.network.loss(disguised(first[:, None])[:, 0], words, codes).mean())
+        with torch.autocast("cpu", torch.bfloat16):  # 1.3 times as fast
+            loss = course.network.loss(disguised(first[:, None])[:, 0], words, codes)
+        yield course.learn((loss.float() * matters).mean())
 
 
 @torch.no_grad()
@@ -286,7 +299,7 @@ def train_mover(args: argparse.Namespace) -> None:
         mover.read.see.load_state_dict(mine | {n: v.float() for n, v in parts.items() if v.shape == mine[n].shape})
     course, rungs = Course(mover, args.minutes, args.rate), list(RUNGS if not args.init else ())
     name = args.name or args.kind
-    for due in learn_motion(course, [clips], args.batch, args.seed):
+    for due in learn_motion(course, [clips], seen_of(args.work, held), args.batch, args.seed):
         if rungs and course.share > rungs[0]:
             keep_mover(course, args.work / f"{name}-{100 * rungs.pop(0):g}.safetensors", clips, size)
             course.report(**held_out(course.average, held))
@@ -308,7 +321,7 @@ def adapt_mover(args: argparse.Namespace) -> None:
         course.report(**held_out(course.average, held), lab=held_out(course.average, lab)["explained"])
 
     report()
-    for due in learn_motion(course, [clips, known], args.batch, args.seed):
+    for due in learn_motion(course, [clips, known], seen_of(args.work, held), args.batch, args.seed):
         if due:
             report()
     if args.lora:

@@ -219,8 +219,8 @@ class Regression(nn.Module):
         self.say = nn.Linear(width, CODE)
 
     def loss(self, first: Tensor, words: Tensor, codes: Tensor) -> Tensor:
-        """Of real codes [N, STEPS, CODE]; one number for each clip."""
-        return F.smooth_l1_loss(self.sample(first, words), codes, reduction="none").mean((1, 2))
+        """Of real codes [N, STEPS, CODE], for each of their numbers."""
+        return F.smooth_l1_loss(self.sample(first, words), codes, reduction="none")
 
     def sample(self, first: Tensor, words: Tensor, draw: torch.Generator | None = None) -> Tensor:
         """[N, STEPS, CODE]."""
@@ -243,7 +243,7 @@ class Recurrent(nn.Module):
         """Negative log-likelihood of the real codes, each after the real ones before it, slightly disturbed."""
         said = self._roll(first, words, codes + 0.1 * torch.randn_like(codes), None)[1]
         mean, spread = said.chunk(2, -1)
-        return F.gaussian_nll_loss(mean, codes, spread.clamp(-5, 2).exp().square(), reduction="none").mean((1, 2))
+        return F.gaussian_nll_loss(mean, codes, spread.clamp(-5, 2).exp().square(), reduction="none")
 
     def sample(self, first: Tensor, words: Tensor, draw: torch.Generator | None = None) -> Tensor:
         """[N, STEPS, CODE]."""
@@ -288,7 +288,7 @@ class Flow(nn.Module):
         noise, time = torch.randn_like(codes), torch.rand(len(codes)) ** 1.5
         noisy = torch.lerp(noise, codes, time[:, None, None])
         error = self.velocity(noisy, time, read) - (codes - noise)
-        return error.square().mean((1, 2)).view(-1, MOMENTS).mean(1)
+        return error.square().unflatten(0, (-1, MOMENTS)).mean(1)
 
     def sample(self, first: Tensor, words: Tensor, draw: torch.Generator | None = None) -> Tensor:
         """[N, STEPS, CODE], by Euler's steps."""
