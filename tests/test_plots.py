@@ -63,6 +63,15 @@ def test_the_figure_names_every_model_and_every_coefficient(draw):
     assert min(Image.open(png).size) > 600
 
 
+def test_a_crowd_is_numbered_by_score_with_a_key_beside_it(draw):
+    crowd = [(f"model-{i:02d}", i / 20, (i * 7 % 20) / 20) for i in range(20)]
+    _, svg = draw(correlation(crowd))
+    found = texts(svg)
+    assert [found.count(name) for name, _, _ in crowd] == [1] * 20
+    assert all(found.count(str(number)) >= 2 for number in range(1, 21))  # at its point and in the key
+    assert found.index("model-19") < found.index("model-00")  # the best score first
+
+
 def test_the_same_numbers_give_the_same_bytes(draw):
     """Neither the date nor an identifier drawn at random is in the files."""
     found = correlation(TRAINED, CONTROLS)

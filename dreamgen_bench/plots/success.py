@@ -18,6 +18,8 @@ from ..standings import agreement_text, line
 from .style import GROUPS, HALO, INK, QUIET, figure_of, save, short
 
 FEWEST_FOR_BAND = 4
+CROWD = 16
+"""More names than these would cover each other and the points: numbers then, with a key beside the figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +45,18 @@ def score_vs_success(
     `references`, success rates of ceilings and floors that have no score, are horizontal lines.
     """
     points = list(_points(correlation["groups"]))
-    with figure_of(7.2, 5.4) as (figure, axes):
+    with figure_of(7.2 if len(points) <= CROWD else 9.2, 5.4) as (figure, axes):
         _limits(axes, points, references or {})
         _band(axes, points)
         for name, style in GROUPS.items():
             _group(axes, [point for point in points if point.group == name], style)
         _frame(axes, correlation["groups"])
         labels = [_reference(axes, name, value) for name, value in (references or {}).items()]
+        names = {point.model: short(point.model) for point in points}
+        if len(points) > CROWD:
+            names = _key(axes, points)
         figure.canvas.draw()
-        _name(axes, points, labels)
+        _name(axes, points, names, labels)
         save(figure, path_png=path_png, path_svg=path_svg)
 
 
@@ -135,14 +140,27 @@ def _frame(axes: Axes, groups: Mapping[str, Any]) -> None:
     axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
 
 
-def _name(axes: Axes, points: Sequence[Point], labels: Sequence[Text]) -> None:
+def _key(axes: Axes, points: Sequence[Point]) -> dict[str, str]:
+    """A number for each model, the best score first, and beside the figure whose it is."""
+    ranked = sorted(points, key=lambda point: (-point.at[0], point.model))
+    numbers = {point.model: str(number) for number, point in enumerate(ranked, 1)}
+    step = min(0.055, 1.0 / len(ranked))
+    for row, point in enumerate(ranked):
+        y = 1 - row * step
+        look: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8, "va": "top"}
+        axes.text(1.05, y, numbers[point.model], ha="right", color=GROUPS[point.group]["color"], **look)
+        axes.text(1.06, y, short(point.model), **look)
+    return numbers
+
+
+def _name(axes: Axes, points: Sequence[Point], names: Mapping[str, str], labels: Sequence[Text]) -> None:
     """Write each name at the nearest free place around its point; the lowest points first."""
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
     taken = [label.get_window_extent(renderer) for label in labels]
     centers = [axes.transData.transform(point.at) for point in points]
     taken += [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in centers]
     for point in sorted(points, key=lambda point: (point.at[1], point.at[0], point.model)):
-        text = axes.annotate(short(point.model), point.at, (0, 0), textcoords="offset points", fontsize=8)
+        text = axes.annotate(names[point.model], point.at, (0, 0), textcoords="offset points", fontsize=8)
         text.set_bbox(HALO)
         _set_free(text, taken, axes)
         taken.append(text.get_window_extent(renderer))
