@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clips import Clips, disguised, explained, pixels, shards, vocabulary
+from clips import Clips, disguised, empty_of, explained, furnished, pixels, shards, vocabulary
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -176,10 +176,10 @@ def settled_encoder(work: Path) -> networks.Encoder:
 
 def train_renderer(args: argparse.Namespace) -> None:
     """On siblings; with --adapt half on the lab, and only what LoRA adds unless --lora is 0."""
-    frames = np.concatenate([clips for clips, _ in shards(args.data, "siblings")])
+    frames, looks = np.concatenate([clips for clips, _ in shards(args.data, "siblings")]), disguised
     if args.adapt:
         lab = np.concatenate([clips for clips, _ in shards(args.data, "lab")])
-        frames = np.concatenate([lab, frames[: len(lab)]])
+        frames, looks = np.concatenate([lab, frames[: len(lab)]]), partial(furnished, empty=empty_of(lab))
     held, frames = pixels(frames[:2400:100]), np.delete(frames, np.s_[:2400:100], 0)
     encoder, renderer = settled_encoder(args.work), read(networks.Renderer(), args.work / "renderer.safetensors")
     renderer = networks.with_lora(renderer, args.lora) if args.adapt and args.lora else renderer
@@ -196,7 +196,7 @@ def train_renderer(args: argparse.Namespace) -> None:
             again = course.average(held[:, 0], encoder(held[:, 0], held[:, 1:]))
         course.report(**psnr(again, held[:, 1:], held[:, 0]))
 
-    for _ in learn_drawing(course, frames, drawn, (lambda clips: clips) if args.adapt else disguised):
+    for _ in learn_drawing(course, frames, drawn, looks):
         keep()
     keep()
 
