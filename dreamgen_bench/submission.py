@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from . import rubrics, suites
+from . import latest, rubrics, suites
 from .record import SCHEMA, Published, problem
 from .standings import JSON
 from .store import RecordFile, digest, read_json, whole_file
@@ -59,15 +59,18 @@ class Finished:
 
 def read(folder: Path) -> Finished:
     """Everything that a record is made of. UserError: no scores.json, no run.json, a line that is no record."""
-    success = folder / "success.json"
+    success, settings = folder / "success.json", read_json(folder / "run.json")
+    videos = latest.videos(list(RecordFile(folder / "videos.jsonl", VideoRecord).read().values()), settings)
+    keys = {video.key for video in videos}
+    judgments = RecordFile(folder / "judgments.jsonl", Judgment).read().values()
     return Finished(
         folder=folder,
-        settings=read_json(folder / "run.json"),
+        settings=settings,
         scores=read_json(folder / "scores.json"),
         success=read_json(success) if success.exists() else [],
-        videos=list(RecordFile(folder / "videos.jsonl", VideoRecord).read().values()),
-        judgments=list(RecordFile(folder / "judgments.jsonl", Judgment).read().values()),
-        episodes=list(RecordFile(folder / "episodes.jsonl", EpisodeRecord).read().values()),
+        videos=videos,
+        judgments=[judgment for judgment in judgments if judgment.video in keys],
+        episodes=latest.episodes(folder, keys),
     )
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from dreamgen_bench import archive, latex, publish, submission
 from dreamgen_bench.cli import app
+from dreamgen_bench.store import digest
 from dreamgen_bench.types import UserError
 
 RUNNER = CliRunner()
@@ -70,6 +71,43 @@ def test_submission_yaml_supplies_what_flags_do(run, tmp_path):
     assert (record.model.license, record.protocol.prompt, record.protocol.candidates) == ("OpenRAIL", "rewritten", 4)
     with pytest.raises(UserError, match="nothing in a record is called 'contcat'"):
         submission.run(copy, to=tmp_path / "board", given=["contcat=x"])
+
+
+def test_what_earlier_weights_left_in_the_folder_is_in_no_record(tmp_path):
+    """A folder goes on under the same names with other weights: their videos, replays and policies are told alone."""
+    out = finished_run(tmp_path / "run", models=("fair-2b",), tasks=4)
+    submission.run(out, to=tmp_path / "before", given=SUPPLIED)
+    rows = {
+        name: (out / f"{name}.jsonl").read_text("utf-8").splitlines() for name in ("videos", "judgments", "episodes")
+    }
+    olds, labels = {name: [json.loads(line) for line in lines] for name, lines in rows.items()}, []
+    for video in olds["videos"]:
+        video.update(key="old" + video["key"], revision="0")
+        label = {"key": "l" + video["key"], "video": video["key"], "idm": "cnn@1", "status": "ok"}
+        labels.append(label | {name: video[name] for name in ("suite", "task", "model", "seed")})
+    for judgment in olds["judgments"]:
+        judgment.update(key="old" + judgment["key"], video="old" + judgment["video"], value=0.0)
+    for number, episode in enumerate(olds["episodes"]):
+        if episode["kind"] == "replay":
+            key = digest("replay", labels[number]["key"])
+            episode.update(key=key, success=not episode["success"])
+        else:
+            episode.update(key="old" + episode["key"], policy=episode["policy"] + "0", success=True)
+    for name in rows:
+        lines = [json.dumps(old) for old in olds[name]] + rows[name]
+        (out / f"{name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    (out / "trajectories.jsonl").write_text("".join(json.dumps(label) + "\n" for label in labels), "utf-8")
+    for policy in {e["policy"] for e in olds["episodes"] if ":" in e["policy"]}:
+        for key in (policy.partition(":")[2], policy.partition(":")[2][:-1]):
+            (out / "policies" / key).mkdir(parents=True)
+            (out / "policies" / key / "policy.json").write_text('{"seed": 0}', "utf-8")
+    submission.run(out, to=tmp_path / "after", given=SUPPLIED)
+    written = {
+        path.relative_to(tmp_path / "before"): path.read_text() for path in (tmp_path / "before").rglob("*.json")
+    }
+    assert len(written) == 3
+    for path, text in written.items():
+        assert (tmp_path / "after" / path).read_text() == text, path
 
 
 @pytest.mark.parametrize("key", ["license", "revision", "trained_on"])
