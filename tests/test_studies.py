@@ -1,6 +1,7 @@
 """Studies: their presets, who takes part, what is written, and that what is published gives the same again."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +30,17 @@ def coefficients_agree(folder):
                 [p["score"] for p in points], [p["success"] for p in points], models=[p["model"] for p in points]
             ).json()
             for name in (*COEFFICIENTS, "leave_one_out"):
-                assert json.loads(json.dumps(again[name])) == group[name], (folder, name)
-    assert json.loads(json.dumps(frame.recomputed(folder))) == found
+                assert same(json.loads(json.dumps(again[name])), group[name]), (folder, name)
+    assert same(json.loads(json.dumps(frame.recomputed(folder))), found)
+
+
+def same(one, other):
+    """Equal but for the last digits, which another machine's sums may change."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) if isinstance(one, float) else one == other
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +82,9 @@ def planted_folder(folder, models=5, seed=3):
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
-def test_published_coefficients_are_those_of_the_published_points(folder):
+def test_published_coefficients_are_those_of_the_published_points(folder, monkeypatch):
     """Anyone who computes again from what is in leaderboards/studies gets the same."""
+    monkeypatch.undo()  # with as many resamples as were published
     coefficients_agree(folder)
 
 
