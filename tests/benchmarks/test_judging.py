@@ -70,7 +70,13 @@ def checkpoint(tmp_path_factory):
         vision_config=vision, text_config=text, image_token_id=5, video_token_id=6, vision_start_token_id=3,
         vision_end_token_id=4,
     )  # fmt: skip
-    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    said = words.index("1"), words.index("0")
+    with torch.no_grad():  # one of the two, as a judge that knows its task: else each answer would be spoken to its end
+        row = model.lm_head.weight[said[0]].clone()
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[said[0]], model.lm_head.weight[said[1]] = row, -row
+    model.save_pretrained(folder)
     return folder
 
 
