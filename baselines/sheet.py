@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dreamgen_bench.store import RecordFile
+from dreamgen_bench import latest
 from dreamgen_bench.types import UserError, VideoRecord
 from dreamgen_bench.video import read
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     args = parser.parse_args()
     models = args.models.split(",")
-    there = {(r.model, r.task): r for r in RecordFile(args.run / "videos.jsonl", VideoRecord).read().values()}
+    there = {(r.model, r.task): r for r in latest.videos(args.run)}
     tasks = args.tasks.split(",") if args.tasks else [task for model, task in there if model == models[0]][::8]
     missing = [key for task in tasks for key in ((model, task) for model in models) if key not in there]
     if missing:

@@ -9,9 +9,9 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
-from dreamgen_bench import registry, stats, suites
-from dreamgen_bench.store import RecordFile, read_json
-from dreamgen_bench.types import EpisodeRecord, Spec, VideoRecord
+from dreamgen_bench import latest, registry, stats, suites
+from dreamgen_bench.store import read_json
+from dreamgen_bench.types import Spec
 
 SHORT = {"instruction-following-v1": "IF", "physics-alignment-v1": "PA", "executable": "Executable"}
 HEADER = (
@@ -24,7 +24,7 @@ def rows(run: Path) -> list[tuple[str, ...]]:
     """A row for each world model and suite, the best first. Controls are shown beside the learned ones."""
     table = {(row["model"], row["suite"], row["rubric"]): row for row in read_json(run / "scores.json")}
     seconds, grouped = defaultdict(list), grouped_successes(run)
-    for video in RecordFile(run / "videos.jsonl", VideoRecord).read().values():
+    for video in latest.videos(run):
         seconds[video.model, video.suite].append(video.seconds)
     found = []
     for model, suite in {key[:2] for key in table}:
@@ -43,7 +43,7 @@ def rows(run: Path) -> list[tuple[str, ...]]:
 def grouped_successes(run: Path) -> dict[tuple[str, str], list[tuple[float, str]]]:
     """(model, suite) -> (success, task) of the replays of tasks whose first frame other tasks share."""
     found = defaultdict(list)
-    for episode in RecordFile(run / "episodes.jsonl", EpisodeRecord).read().values():
+    for episode in latest.episodes(run):
         if episode.kind == "replay":
             group = next(task.group for task in suites.load(episode.suite).tasks if task.id == episode.task)
             if group:

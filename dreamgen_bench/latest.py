@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from .store import RecordFile, digest, read_json
-from .types import EpisodeRecord, TrajectoryRecord, VideoRecord
+from .types import EpisodeRecord, Judgment, TrajectoryRecord, VideoRecord
 
 
-def videos(there: Sequence[VideoRecord], settings: Mapping[str, Any]) -> list[VideoRecord]:
+def videos(folder: Path) -> list[VideoRecord]:
     """Those of the revisions that run.json names; of a model of which it has none, all."""
-    wanted = {name: about.get("revision") for name, about in settings["models"].items()}
+    there = list(RecordFile(folder / "videos.jsonl", VideoRecord).read().values())
+    known = read_json(folder / "run.json").get("models", {}) if (folder / "run.json").exists() else {}
+    wanted = {name: about.get("revision") for name, about in known.items()}
     made = {(video.model, video.revision) for video in there}
     return [v for v in there if (v.model, wanted.get(v.model)) not in made or v.revision == wanted[v.model]]
 
 
-def episodes(folder: Path, chosen: Set[str]) -> list[EpisodeRecord]:
-    """Replays of the chosen videos (keys), and of each model and training seed the policy that was tried last."""
+def judgments(folder: Path) -> list[Judgment]:
+    """Answers about those videos."""
+    old = _superseded(folder)
+    return [row for row in RecordFile(folder / "judgments.jsonl", Judgment).read().values() if row.video not in old]
+
+
+def episodes(folder: Path) -> list[EpisodeRecord]:
+    """Replays of those videos, and of each model and training seed the policy that was tried last."""
     labels = RecordFile(folder / "trajectories.jsonl", TrajectoryRecord).read().values()
-    replayed = {digest("replay", label.key): label.video for label in labels}
-    rows = list(RecordFile(folder / "episodes.jsonl", EpisodeRecord).read().values())
+    old = _superseded(folder)
+    replayed_old = {digest("replay", label.key) for label in labels if label.video in old}
+    rows = [
+        r for r in RecordFile(folder / "episodes.jsonl", EpisodeRecord).read().values() if r.key not in replayed_old
+    ]
     seeds = {row.policy: _seed(folder, row.policy) for row in rows}
-    last = {_trained(row, seeds): row.policy for row in rows}
 
-    def told(row: EpisodeRecord) -> bool:
-        if row.kind == "policy":
-            return last[_trained(row, seeds)] == row.policy
-        return row.key not in replayed or replayed[row.key] in chosen
+    def trained(row: EpisodeRecord) -> tuple[Any, ...]:
+        return row.suite, row.model, row.policy.partition(":")[0], seeds[row.policy]
 
-    return [row for row in rows if told(row)]
+    last = {trained(row): row.policy for row in rows}  # a replay's is '', as of all replays
+    return [row for row in rows if last[trained(row)] == row.policy]
 
 
-def _trained(row: EpisodeRecord, seeds: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row.kind, row.suite, row.model, row.policy.partition(":")[0], seeds[row.policy]
+def _superseded(folder: Path) -> set[str]:
+    return set(RecordFile(folder / "videos.jsonl", VideoRecord).read()) - {video.key for video in videos(folder)}
 
 
 def _seed(folder: Path, policy: str) -> Any:
     """The seed that a policy was trained with; itself where its folder is not there, so that it stands alone."""
-    path = folder / "policies" / policy.partition(":")[2] / "policy.json"
-    return read_json(path)["seed"] if policy.partition(":")[2] and path.is_file() else policy
+    key = policy.partition(":")[2]
+    path = folder / "policies" / key / "policy.json"
+    return read_json(path)["seed"] if key and path.is_file() else policy

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import stats
+from . import latest, stats
 from .standings import (
     ABSENT,
     COLUMNS,
@@ -31,8 +31,8 @@ from .standings import (
     paired,
     rows,
 )
-from .store import RecordFile, read_json, whole_file
-from .types import EpisodeRecord, Judgment, Suite, VideoRecord
+from .store import read_json, whole_file
+from .types import Suite
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -288,15 +288,14 @@ def _optional(path: Path) -> Any:
 def _judgments(out: Path, scores: Sequence[JSON]) -> list[JSON]:
     """Those behind the scores: a run folder may hold other judges' too."""
     scored = {(row["model"], row["suite"], row["rubric"], row["judge"]) for row in scores}
-    records = RecordFile(out / "judgments.jsonl", Judgment).read().values()
+    records = latest.judgments(out)
     return [j.model_dump() for j in records if (j.model, j.suite, j.rubric, j.judge) in scored]
 
 
 def _records(out: Path) -> tuple[list[JSON], list[JSON]]:
     """Videos, and episodes in which one was replayed."""
-    videos = RecordFile(out / "videos.jsonl", VideoRecord).read().values()
-    episodes = RecordFile(out / "episodes.jsonl", EpisodeRecord).read().values()
-    return [video.model_dump() for video in videos], [e.model_dump() for e in episodes if e.kind == "replay"]
+    replays = [episode.model_dump() for episode in latest.episodes(out) if episode.kind == "replay"]
+    return [video.model_dump() for video in latest.videos(out)], replays
 
 
 def _models(settings: JSON, scores: Sequence[JSON]) -> dict[str, JSON]:

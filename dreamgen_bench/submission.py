@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from . import latest, rubrics, suites
 from .record import SCHEMA, Published, problem
 from .standings import JSON
-from .store import RecordFile, digest, read_json, whole_file
+from .store import digest, read_json, whole_file
 from .types import EpisodeRecord, Judgment, UserError, VideoRecord
 
 OWNERS = {
@@ -59,18 +59,15 @@ class Finished:
 
 def read(folder: Path) -> Finished:
     """Everything that a record is made of. UserError: no scores.json, no run.json, a line that is no record."""
-    success, settings = folder / "success.json", read_json(folder / "run.json")
-    videos = latest.videos(list(RecordFile(folder / "videos.jsonl", VideoRecord).read().values()), settings)
-    keys = {video.key for video in videos}
-    judgments = RecordFile(folder / "judgments.jsonl", Judgment).read().values()
+    success = folder / "success.json"
     return Finished(
         folder=folder,
-        settings=settings,
+        settings=read_json(folder / "run.json"),
         scores=read_json(folder / "scores.json"),
         success=read_json(success) if success.exists() else [],
-        videos=videos,
-        judgments=[judgment for judgment in judgments if judgment.video in keys],
-        episodes=latest.episodes(folder, keys),
+        videos=latest.videos(folder),
+        judgments=latest.judgments(folder),
+        episodes=latest.episodes(folder),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from finished_run import SUPPLIED, finished_run
 from typer.testing import CliRunner
 
-from dreamgen_bench import archive, latex, publish, submission
+from dreamgen_bench import archive, latex, leaderboard, publish, submission
 from dreamgen_bench.cli import app
 from dreamgen_bench.store import digest
 from dreamgen_bench.types import UserError
@@ -77,6 +77,8 @@ def test_what_earlier_weights_left_in_the_folder_is_in_no_record(tmp_path):
     """A folder goes on under the same names with other weights: their videos, replays and policies are told alone."""
     out = finished_run(tmp_path / "run", models=("fair-2b",), tasks=4)
     submission.run(out, to=tmp_path / "before", given=SUPPLIED)
+    leaderboard.run(out, suites=[])
+    page = (out / "report/index.html").read_bytes()
     rows = {
         name: (out / f"{name}.jsonl").read_text("utf-8").splitlines() for name in ("videos", "judgments", "episodes")
     }
@@ -108,6 +110,8 @@ def test_what_earlier_weights_left_in_the_folder_is_in_no_record(tmp_path):
     assert len(written) == 3
     for path, text in written.items():
         assert (tmp_path / "after" / path).read_text() == text, path
+    leaderboard.run(out, suites=[])
+    assert (out / "report/index.html").read_bytes() == page
 
 
 @pytest.mark.parametrize("key", ["license", "revision", "trained_on"])

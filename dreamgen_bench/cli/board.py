@@ -175,14 +175,12 @@ def _strengths(path: Path) -> Table:
 
 def _to_annotate(source: list[str], models: str, limit: int | None, out: Path) -> tuple[Path, list[Any], Any]:
     """The run folder, its videos, and their tasks; the videos of suites are made where they are not there yet."""
-    from .. import suites
-    from ..store import RecordFile
-    from ..types import VideoRecord
+    from .. import latest, suites
 
     names = [name.strip() for name in models.split(",") if name.strip()]
     run = Path(source[0])
     if len(source) == 1 and (run / "videos.jsonl").is_file():
-        found = RecordFile(run / "videos.jsonl", VideoRecord).read().values()
+        found = latest.videos(run)
         # Videos that no judge is asked about are a policy's trajectories: not what a score is made of.
         scored = _scored(run) or {video.suite for video in found}
         videos = [video for video in found if video.suite in scored and (not names or video.model in names)]
