@@ -286,16 +286,17 @@ def _difference(stated: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     if odd := sorted(set(stated) ^ set(found)):
         return f"unknown or missing key {odd[0]!r}"
     for key, value in found.items():
-        if not _same(stated[key], value, 1e-3 if key == "ci95" else 1e-6):
+        if not same(stated[key], value, 1e-3 if key == "ci95" else 1e-6):
             return f"{key} is stated as {stated[key]!r}, the sample rows give {value!r}"
     return ""
 
 
-def _same(one: Any, other: Any, tolerance: float) -> bool:
+def same(one: Any, other: Any, tolerance: float) -> bool:
+    """Two values of JSON, numbers up to a tolerance: another machine's sums may differ in their last digits."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key], tolerance) for key in one)
+        return one.keys() == other.keys() and all(same(one[key], other[key], tolerance) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(_same(a, b, tolerance) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(same(a, b, tolerance) for a, b in zip(one, other, strict=True))
     if isinstance(one, bool) or isinstance(other, bool) or isinstance(one, str) or isinstance(other, str):
         return one is other or (type(one) is type(other) and one == other)
     if one is None or other is None or not (isinstance(one, int | float) and isinstance(other, int | float)):

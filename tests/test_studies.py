@@ -1,15 +1,16 @@
 """Studies: their presets, who takes part, what is written, and that what is published gives the same again."""
 
 import json
-import math
+import operator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dreamgen_bench import measured, metrics, noise, registry, stats, studies, suites
+from dreamgen_bench import measured, metrics, noise, record, registry, stats, studies, suites
 from dreamgen_bench.cli import app
 from dreamgen_bench.studies import frame, mixtures, planted_truth, scaling, score_vs_success, which_metric
 from dreamgen_bench.types import Trajectory, UserError
@@ -20,7 +21,7 @@ PUBLISHED = sorted(
 COEFFICIENTS = ("pearson", "spearman", "kendall", "mmrv", "pairwise_accuracy")
 
 
-def coefficients_agree(folder):
+def coefficients_agree(folder, same=operator.eq):
     """Every coefficient of correlation.json is that of the points beside it, and all of it is that of the rows."""
     found = json.loads((folder / "correlation.json").read_text())
     for groups in (found["groups"], *found["by_score"].values()):
@@ -32,15 +33,6 @@ def coefficients_agree(folder):
             for name in (*COEFFICIENTS, "leave_one_out"):
                 assert same(json.loads(json.dumps(again[name])), group[name]), (folder, name)
     assert same(json.loads(json.dumps(frame.recomputed(folder))), found)
-
-
-def same(one, other):
-    """Equal but for the last digits, which another machine's sums may change."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) if isinstance(one, float) else one == other
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +77,7 @@ def planted_folder(folder, models=5, seed=3):
 def test_published_coefficients_are_those_of_the_published_points(folder, monkeypatch):
     """Anyone who computes again from what is in leaderboards/studies gets the same."""
     monkeypatch.undo()  # with as many resamples as were published
-    coefficients_agree(folder)
+    coefficients_agree(folder, partial(record.same, tolerance=1e-9))  # on whatever machine
 
 
 def test_what_a_study_writes_gives_its_coefficients_again(tmp_path):

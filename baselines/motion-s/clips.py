@@ -54,11 +54,6 @@ def disguised(clips: Tensor) -> Tensor:
     return torch.where(torch.rand(count, 1, 1, 1, 1) < 0.5, worn, clips)
 
 
-def empty_of(frames: np.ndarray) -> Tensor:
-    """The room of clips uint8 [N, T, H, W, 3] in one look, without what moves: [3, H, W] in -1..1."""
-    return pixels(np.median(np.concatenate([frames[:200, 8], frames[:200, -1]]), axis=0))
-
-
 def furnished(clips: Tensor, empty: Tensor) -> Tensor:
     """Clips [N, T, 3, H, W], those of the empty room with pieces of the others' first frames standing in it.
 

@@ -14,6 +14,7 @@ import copy
 import json
 import math
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,13 +23,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clips import Clips, disguised, empty_of, explained, furnished, pixels, shards, vocabulary
+from clips import Clips, disguised, explained, furnished, pixels, shards, vocabulary
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamgen_bench.world_models import motion_networks as networks
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sim-data"))
+from pictures import background
 
 RUNGS = (0.04, 0.12, 0.35)  # shares of a mover's training at which its weights are kept: the family's lesser members
 FRAMES = 4  # of a clip, drawn to a step
@@ -179,7 +183,8 @@ def train_renderer(args: argparse.Namespace) -> None:
     frames, looks = np.concatenate([clips for clips, _ in shards(args.data, "siblings")]), disguised
     if args.adapt:
         lab = np.concatenate([clips for clips, _ in shards(args.data, "lab")])
-        frames, looks = np.concatenate([lab, frames[: len(lab)]]), partial(furnished, empty=empty_of(lab))
+        frames = np.concatenate([lab, frames[: len(lab)]])
+        looks = partial(furnished, empty=pixels(background(lab).numpy()))
     held, frames = pixels(frames[:2400:100]), np.delete(frames, np.s_[:2400:100], 0)
     encoder, renderer = settled_encoder(args.work), read(networks.Renderer(), args.work / "renderer.safetensors")
     renderer = networks.with_lora(renderer, args.lora) if args.adapt and args.lora else renderer

@@ -45,16 +45,15 @@ def score_vs_success(
     `references`, success rates of ceilings and floors that have no score, are horizontal lines.
     """
     points = list(_points(correlation["groups"]))
-    with figure_of(7.2 if len(points) <= CROWD else 9.2, 5.4) as (figure, axes):
+    crowded = len(points) > CROWD
+    with figure_of(9.2 if crowded else 7.2, 5.4) as (figure, axes):
         _limits(axes, points, references or {})
         _band(axes, points)
         for name, style in GROUPS.items():
             _group(axes, [point for point in points if point.group == name], style)
         _frame(axes, correlation["groups"])
         labels = [_reference(axes, name, value) for name, value in (references or {}).items()]
-        names = {point.model: short(point.model) for point in points}
-        if len(points) > CROWD:
-            names = _key(axes, points)
+        names = _key(axes, points) if crowded else {point.model: short(point.model) for point in points}
         figure.canvas.draw()
         _name(axes, points, names, labels)
         save(figure, path_png=path_png, path_svg=path_svg)
@@ -145,9 +144,9 @@ def _key(axes: Axes, points: Sequence[Point]) -> dict[str, str]:
     ranked = sorted(points, key=lambda point: (-point.at[0], point.model))
     numbers = {point.model: str(number) for number, point in enumerate(ranked, 1)}
     step = min(0.055, 1.0 / len(ranked))
+    look: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8, "va": "top"}
     for row, point in enumerate(ranked):
         y = 1 - row * step
-        look: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8, "va": "top"}
         axes.text(1.05, y, numbers[point.model], ha="right", color=GROUPS[point.group]["color"], **look)
         axes.text(1.06, y, short(point.model), **look)
     return numbers
