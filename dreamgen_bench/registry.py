@@ -122,3 +122,11 @@ def weights_of(spec: Spec) -> Path:
     """Where a spec's shipped weights lie in the installed package: its argument `checkpoint` or `library`."""
     where = Path(str(spec.args.get("checkpoint") or spec.args.get("library") or "").removeprefix(PACKAGED))
     return where if where.is_absolute() else Path(__file__).parent / where
+
+
+def weight_files(spec: Spec) -> list[Path]:
+    """What must be there for a spec to be loaded: its weights, or each of the files that its `folder` is to hold."""
+    if folder := spec.args.get("folder"):
+        names = [str(name) for key, name in spec.args.items() if key != "folder" and name]
+        return [Path(__file__).parent / str(folder) / f"{name}.safetensors" for name in names]
+    return [weights_of(spec)] if spec.args.get("checkpoint") or spec.args.get("library") else []

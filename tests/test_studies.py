@@ -327,6 +327,16 @@ TINY = replace(
 )
 
 
+def test_of_a_shelf_those_whose_files_were_not_made_are_absent():
+    """motion-s ships five of its models; the others would stop the study at their first video."""
+    found = frame.roster((), ())
+    assert "motion-regression-full" in found.trained
+    for name, spec in registry.specs("world_models").items():
+        if spec.group == "trained" and spec.weights == "recipe":
+            here = all(path.exists() for path in registry.weight_files(spec))
+            assert (name in found.trained) == here != (name in found.absent), name
+
+
 @pytest.mark.parametrize("preset", which_metric.PRESETS)
 def test_the_judges_that_are_asked_beside_are_registered(preset):
     """A judge by a name that nobody has would be told as absent, and its column be missing."""

@@ -62,12 +62,10 @@ def roster(given: Sequence[str], controls: Sequence[str]) -> Roster:
 
 def missing(spec: Spec) -> str:
     """Why a model can't take part here; '' where it can."""
-    if spec.address or spec.weights in ("none", "hub") or not (spec.args.get("checkpoint") or spec.args.get("library")):
+    gone = [path for path in registry.weight_files(spec) if not path.exists()]
+    if spec.address or spec.weights in ("none", "hub") or not gone:
         return ""
-    where = registry.weights_of(spec)
-    if where.exists():
-        return ""
-    return f"its weights are not here ({where}): make them by its recipe in baselines/, or give a card by its path"
+    return f"its weights are not here ({gone[0]}): make them by its recipe in baselines/, or give a card by its path"
 
 
 @contextmanager
