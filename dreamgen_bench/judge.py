@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,6 +19,8 @@ from .store import RecordFile, Summary, digest, sharded
 from .types import EagerJudge, Judge, Judgment, Question, Reply, Rubric, Spec, Task, Video, VideoRecord
 from .video import VideoError, read
 
+S = TypeVar("S")
+T = TypeVar("T")
 BATCH = 16
 """Videos decoded and asked about together."""
 REPLY = 10_000
@@ -61,15 +66,14 @@ def run(
     asked = sum(len(left) for _, left in missing)
     summary = Summary(planned=len(mine) * len(rubrics), skipped=len(mine) * len(rubrics) - asked)
     model: Judge | None = None
-    for start in range(0, len(missing), BATCH):
+    batches = [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)]
+    for batch in _ahead(lambda batch: [_prepared(v, tasks, left, out) for v, left in batch], batches):
         ready: list[tuple[VideoRecord, Rubric, list[Question]]] = []
-        for video, left in missing[start : start + BATCH]:
-            frames, reason = _frames(video, out)
-            if frames is None:
+        for video, left, asked_of, reason in batch:
+            if asked_of is None:
                 for rubric in left:
                     _note(records, summary, _judgment(video, spec, rubric, status="no_video", value=0.0, reply=reason))
                 continue
-            asked_of = questions(frames, tasks[video.suite, video.task], left)
             ready += [(video, rubric, asked) for rubric, asked in zip(left, asked_of, strict=True)]
         if ready:
             model = model or load()
@@ -236,13 +240,28 @@ def _ask(model: Judge, asked: Sequence[Sequence[Question]]) -> Iterator[tuple[in
         yield place, [*there.values(), Reply(text="", error=why)], 0.0
 
 
-def _frames(video: VideoRecord, out: Path) -> tuple[Video | None, str]:
+def _ahead(make: Callable[[S], T], of: Sequence[S]) -> Iterator[T]:
+    """What is made of each, the next one while the caller is busy: a judge does not wait for frames."""
+    with ThreadPoolExecutor(1) as pool:
+        coming: deque[Future[T]] = deque()
+        for one in of:
+            coming.append(pool.submit(make, one))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def _prepared(
+    video: VideoRecord, tasks: Mapping[tuple[str, str], Task], rubrics: Sequence[Rubric], out: Path
+) -> tuple[VideoRecord, Sequence[Rubric], list[list[Question]] | None, str]:
+    """A video with what each rubric asks about it, or with None and the reason why there is nothing to ask about."""
     if video.file is None:
-        return None, video.reason or "no video"
+        return video, rubrics, None, video.reason or "no video"
     try:
-        return read(out / video.file), ""
+        return video, rubrics, questions(read(out / video.file), tasks[video.suite, video.task], rubrics), ""
     except VideoError as error:
-        return None, str(error)
+        return video, rubrics, None, str(error)
 
 
 def _judgment(video: VideoRecord, spec: Spec, rubric: Rubric, **fields) -> Judgment:  # type: ignore[no-untyped-def]

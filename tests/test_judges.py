@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dreamgen_bench import judges, registry, rubrics
+from dreamgen_bench.judges import shared_prefix
 from dreamgen_bench.types import Judge, Question, UserError
 
 SHIPPED = Path(judges.__file__).parents[1] / "weights/qwen-s"
@@ -134,6 +135,23 @@ def test_a_video_is_looked_at_once_for_all_questions_about_it(judge):
     for reply, other in zip(together, apart, strict=True):
         assert not reply.error and reply.text == other.text
         assert reply.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("stand", ["before", "after"])
+def test_prompts_that_begin_alike_are_read_once_and_answered_as_if_read_apart(judge, stand, monkeypatch):
+    """The language model goes on from a video's keys and values; words before a video leave it nothing to share."""
+    one, two = (replace(question, frames_stand=stand) for question in questions(2))
+    asked = [one, replace(one, prompt=two.prompt), two, replace(two, prompt="is this done")]
+    rows = []
+    note = lambda module, given, told: rows.append(len(told.get("hidden_states", given[0] if given else None)))  # noqa: E731
+    hook = judge.model.model.language_model.layers[0].register_forward_pre_hook(note, with_kwargs=True)
+    shared = list(judge.ask(asked))
+    hook.remove()
+    assert rows[:2] == ([2, 4] if stand == "before" else [4, 4])  # videos first, then what is asked about them
+    monkeypatch.setattr(shared_prefix, "FAMILIES", ())
+    for reply, whole in zip(shared, judge.ask(asked), strict=True):
+        assert not reply.error and reply.text == whole.text
+        assert reply.logprobs == pytest.approx(whole.logprobs, abs=1e-4)
 
 
 def test_a_bad_question_is_an_error_in_its_own_reply_only(judge):

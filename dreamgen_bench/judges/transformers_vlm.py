@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
-from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..types import Question, Reply, UserError
+from . import shared_prefix
 
 _TOKENS = 16
 """Length of a reply whose first token is none of the options."""
@@ -75,32 +75,15 @@ class VisionLanguageJudge:
 
         if not questions:
             return []
-        inputs = {k: v.to(self.model.device) for k, v in self.prepare.batch(prepared).items()}
         with torch.inference_mode():
-            inputs = self._seen_once(inputs, prepared)
-            logits = self.model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
+            if shared_prefix.able(self.model, prepared):
+                logits = shared_prefix.next_logits(self.model, prepared, self.prepare.batch)
+            else:
+                inputs = {k: v.to(self.model.device) for k, v in self.prepare.batch(prepared).items()}
+                inputs = shared_prefix.seen_once(self.model, inputs, prepared)
+                logits = self.model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
         logprobs = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
         return [self._reply(q, p, row) for q, p, row in zip(questions, prepared, logprobs, strict=True)]
-
-    def _seen_once(self, inputs: dict[str, Any], prepared: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """The same input with each video already encoded, once for all questions about it, where the model allows."""
-        videos = [id(p.get("patches")) for p in prepared]
-        able = "pixel_values_videos" in inputs and "mm_encoder_outputs" in signature(self.model.forward).parameters
-        if not able or len(set(videos)) == len(videos):
-            return inputs
-        import torch
-
-        first = {video: videos.index(video) for video in videos}
-        sizes = inputs["video_grid_thw"].prod(-1).tolist()
-        patches = inputs["pixel_values_videos"].split(sizes)
-        seen = self.model.model.get_video_features(
-            torch.cat([patches[place] for place in first.values()]), inputs["video_grid_thw"][list(first.values())]
-        )
-        if set(seen.keys()) - {"last_hidden_state", "pooler_output"}:
-            return inputs  # of later families, layers of the language model want more of the tower than its last
-        of = dict(zip(first, seen.pooler_output, strict=True))
-        seen.pooler_output = tuple(of[video] for video in videos)
-        return {k: v for k, v in inputs.items() if k != "pixel_values_videos"} | {"mm_encoder_outputs": {"video": seen}}
 
     def _reply(self, question: Question, prepared: dict[str, Any], logprobs: np.ndarray) -> Reply:
         first = self._first_tokens(question.options)

@@ -6,7 +6,9 @@
 The official pattern (GR00T-Dreams, dreamgenbench/): one script for instruction following and one for physics, each
 loads the model, takes one video at a time, fetches each of 49 frames by a seek of its own, and asks one question. What
 speaks for it here: nothing is generated, where its scripts generate four tokens, and frames are resized by our code.
-Ours is `judge.run` as it is: each video decoded once for both questions, asked in batches, every answer written.
+Ours is `judge.run` as it is: each video decoded once for both questions, while others are asked about; the model reads
+each video once and both questions after it, in batches; every answer is written. Its decoding runs beside its asking,
+so the seconds of its parts overlap; those of the whole are of the clock.
 """
 
 import os
@@ -140,7 +142,7 @@ def sought(path, places):
 
 
 def ours(clips, checkpoint, monkeypatch, out):
-    """Answers and seconds by part, by `judge.run`."""
+    """Answers, seconds by part and seconds of the clock, by `judge.run`."""
     folder, records, tasks = clips
     spent = Counter()
 
@@ -158,22 +160,29 @@ def ours(clips, checkpoint, monkeypatch, out):
     spec = Spec(name="j", revision="1", load="x:y", license="x")
     for record in records:
         (out / record.file).symlink_to(folder / record.file)
+    made = timed("load", lambda: load(str(checkpoint), batch_size=16, device=DEVICE))
+
+    def make():
+        model = made()
+        model._replies = timed("ask", model._replies)
+        return model
+
     started = time.perf_counter()
-    make = timed("load", lambda: load(str(checkpoint), batch_size=8, device=DEVICE))
     judge.run(records, tasks, spec, make, rubrics=RUBRICS, out=out)
-    spent["ask"] = time.perf_counter() - started - spent["decode"] - spent["load"]
+    clock = time.perf_counter() - started
     judged = RecordFile(out / "judgments.jsonl", Judgment).read().values()
-    return {(j.video, j.rubric): j.probability for j in judged}, spent
+    return {(j.video, j.rubric): j.probability for j in judged}, spent, clock
 
 
 def test_throughput_against_the_official_pattern(benchmark, clips, checkpoint, tmp_path, monkeypatch):
     """Prints the ratio and its parts; asserts that both give the same answers, and no time."""
     theirs, before = official(clips, checkpoint)
-    answers, after = benchmark.pedantic(ours, args=(clips, checkpoint, monkeypatch, tmp_path), rounds=1, iterations=1)
+    given = clips, checkpoint, monkeypatch, tmp_path
+    answers, after, clock = benchmark.pedantic(ours, args=given, rounds=1, iterations=1)
     assert answers.keys() == theirs.keys()
     assert [answers[key] for key in theirs] == pytest.approx(list(theirs.values()), abs=2e-3)
     print(f"\n{VIDEOS} videos of {FRAMES} frames, {HEIGHT}x{WIDTH}, two questions each, on {DEVICE}; seconds")
     for part in ("load", "decode", "ask"):
         print(f"{part:>8}: official {before[part]:8.2f}   ours {after[part]:8.2f}   {before[part] / after[part]:6.2f}x")
-    whole = before.total(), after.total()
+    whole = before.total(), clock
     print(f"{'all':>8}: official {whole[0]:8.2f}   ours {whole[1]:8.2f}   {whole[0] / whole[1]:6.2f}x")
