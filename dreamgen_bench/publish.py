@@ -226,14 +226,21 @@ def _front(found: Sequence[Published]) -> str:
         cells += [chosen, str(len(board.records)), leaderboard.escaped(first), board.id]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "Evidence, from the least:", "", *(f"- *{tier}*: {TIER_WORDS[tier]}" for tier in TIERS)]
-    if withdrawn := [record for record in found if record.withdrawn]:
-        lines += ["", "## Withdrawn", "", "| Suite | Model | Revision | Date | Reason |", "|" + " :-- |" * 5]
-        for record in withdrawn:
-            why = record.withdrawn
-            assert why
-            cells = [record.suite.name, record.model.name, record.model.revision, why.date, why.reason]
-            lines.append(f"| {' | '.join(map(leaderboard.escaped, cells))} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_withdrawn(found), ""])
+
+
+def _withdrawn(found: Sequence[Published]) -> list[str]:
+    """A row for each reason: a judge that is replaced takes many records with it."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for record in found:
+        if why := record.withdrawn:
+            named = f"{record.model.name}@{record.model.revision}"
+            reasons.setdefault((record.suite.name, why.date, why.reason), []).append(named)
+    if not reasons:
+        return []
+    rows = [[suite, ", ".join(names), date, reason] for (suite, date, reason), names in reasons.items()]
+    head = ["", "## Withdrawn", "", "| Suite | Models | Date | Reason |", "|" + " :-- |" * 4]
+    return head + [f"| {' | '.join(map(leaderboard.escaped, cells))} |" for cells in rows]
 
 
 # What becomes of a record
