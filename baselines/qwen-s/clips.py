@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+import glitches
 import numpy as np
 import yaml
 
@@ -23,6 +24,8 @@ DRAWN_ANEW = {
     "appear": 0.14, "vanish": 0.14, "teleport": 0.1,
 }  # fmt: skip
 """Kinds of defects that need no simulator, and how often each is drawn: the hard ones more often."""
+IN_SIGHT = frozenset({"freeze", "color_drift", "appear"})
+"""Kinds of defects after which it can still be seen what was done."""
 OFTEN = {"picks": 3}
 """Sets whose clips are drawn more often than others, and how much."""
 SUCCESS_WEIGHT = 1.5
@@ -124,15 +127,21 @@ def other(clip: Clip, rng: np.random.Generator) -> int:
     return int(rng.choice(far))
 
 
-def sound(clip: Clip, rng: np.random.Generator) -> Asked:
-    """The episode as it happened, at times with a block that lies there all along."""
-    questions = [(PHYSICS, 1, 1.0)]
+def outcome(clip: Clip, rng: np.random.Generator) -> list[tuple[int, int, float]]:
+    """What was done and what was not, asked."""
+    questions = []
     if clip.done:
         questions.append((int(rng.choice(list(clip.done))), 1, SUCCESS_WEIGHT))
     if clip.behavior not in clip.done:
         questions.append((clip.behavior, 0, 1.5))
     if clip.behavior in clip.done or rng.uniform() < 0.4:
         questions.append((other(clip, rng), 0, 1.0))
+    return questions
+
+
+def sound(clip: Clip, rng: np.random.Generator) -> Asked:
+    """The episode as it happened, at times with a block that lies there all along."""
+    questions = [(PHYSICS, 1, 1.0), *outcome(clip, rng)]
     frames = with_block(clip.frames, "", rng) if rng.uniform() < 0.12 else clip.frames
     return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=clip.done)
 
@@ -161,8 +170,22 @@ def broken(clip: Clip, rng: np.random.Generator) -> Asked:
         else:
             frames, magnitude = with_block(clip.frames, kind, rng), 1.0
     weight = 0.25 if abs(magnitude - VISIBLE) < 0.05 else 1.0
-    questions = [(PHYSICS, int(magnitude < VISIBLE), weight)]
+    questions = [(PHYSICS, int(magnitude < VISIBLE), weight), *(outcome(clip, rng) if kind in IN_SIGHT else ())]
     return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=None, kind=kind, magnitude=magnitude)
+
+
+def glitched(clip: Clip, another: Clip, rng: np.random.Generator) -> Asked:
+    """The episode with a glitch of the picture; auxiliary questions have no class for it."""
+    name = str(rng.choice(list(glitches.GLITCHES)))
+    frames = glitches.GLITCHES[name](clip.frames, another.frames, rng)
+    questions = [(PHYSICS, 0, 1.0), *(outcome(clip, rng) if name in glitches.IN_SIGHT else ())]
+    return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=None)
+
+
+def smeared(clip: Clip, rng: np.random.Generator) -> Asked:
+    """A success in which nothing can be made out: nobody could say that it was done. Physics is not asked about."""
+    frames = glitches.smeared(clip.frames, rng)
+    return Asked(frames=frames, questions=[(clip.behavior, 0, 1.0)], behavior=clip.behavior, done=None)
 
 
 def with_block(frames: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:

@@ -118,7 +118,7 @@ def markdown(table: dict[str, tuple[float, int]]) -> str:
     return "\n".join(rows)
 
 
-KEPT = {"IF": 0.96, "PA": 0.93}
+KEPT = {"IF": 0.96, "PA": 0.90}
 """Share of the successes, and of the sound clips, that calibration lets the judge answer 1 on its shards."""
 
 

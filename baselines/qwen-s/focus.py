@@ -1,7 +1,8 @@
 """The judge's last minutes, on what it overlooked: `python focus.py focus --out OUT --minutes 11 --lr 1e-3`.
 
-It goes on from OUT/state.pt and leaves the state there, for `train.py finish`. Nearly half of a batch are pairs of one
-clip as it was and with the puck gone or elsewhere; the rest keeps what was learnt.
+It goes on from OUT/state.pt and leaves the state there, for `train.py finish`. A batch is of pairs, one clip as it was
+and broken: a fifth with the puck gone or elsewhere, three eighths with a glitch that is no kind of any suite; the rest
+keeps what was learnt.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 import torch
 import train as T
 
-HARD, PICKS, GENERAL = 14, 6, 12
-"""Pairs in a batch: with an object gone or elsewhere, of the puck's scene, of everything."""
+HARD, PICKS, GENERAL, GLITCHED, SMEARED = 8, 4, 10, 6, 4
+"""Pairs in a batch: an object gone or elsewhere, of the puck's scene, of everything, with a glitch, and smeared."""
+GONE = 0.6
+"""Magnitude from which what has vanished can't be where it was to be brought."""
 LEAST = 0.35
 """Magnitude from which a defect is shown as one."""
 
@@ -24,6 +27,8 @@ LEAST = 0.35
 def recorded(clip: C.Clip, rng: np.random.Generator) -> C.Asked:
     """The recorded defect, never one that is painted anew."""
     questions = [(C.PHYSICS, int(clip.magnitude < C.VISIBLE), 1.0)]
+    if clip.kind == "vanish" and clip.magnitude > GONE and C.BEHAVIORS[clip.behavior].startswith(("pick", "push")):
+        questions.append((clip.behavior, 0, 1.0))
     return C.Asked(
         frames=clip.broken,
         questions=questions,
@@ -43,7 +48,13 @@ def batch(pools: tuple[list[C.Clip], ...], rng: np.random.Generator) -> list[C.A
     asked = [C.sound(clip, rng) for clip in some[0]] + [recorded(clip, rng) for clip in some[0]]
     makers, others = [C.sound, C.static, C.reversed_], some[1] + some[2]
     asked += [makers[int(rng.choice(3, p=[0.76, 0.12, 0.12]))](clip, rng) for clip in others]
-    return asked + [C.broken(clip, rng) for clip in others]
+    asked += [C.broken(clip, rng) for clip in others]
+    drawn = rng.integers(len(pools[2]), size=(GLITCHED, 2))
+    glitched = [(pools[2][i], pools[2][j]) for i, j in drawn]
+    asked += [C.sound(clip, rng) for clip, _ in glitched] + [C.glitched(*pair, rng) for pair in glitched]
+    some_clips = (pools[2][i] for i in rng.integers(len(pools[2]), size=8 * SMEARED))
+    done = [clip for clip in some_clips if clip.behavior in clip.done][:SMEARED]
+    return asked + [C.sound(clip, rng) for clip in done] + [C.smeared(clip, rng) for clip in done]
 
 
 def pools_of(args: T.Args) -> tuple[C.Clips, tuple[list[C.Clip], ...]]:

@@ -21,6 +21,9 @@ for what, shards in (("judge", range(80, 86)), ("picks", range(20, 23))):  # see
 PY
 step() { python "baselines/qwen-s/$1" "$2" --data "$data" --test "$test" --out "$out" --chosen both "${@:3}"; }
 step train.py train --minutes 139
-step focus.py focus --minutes 11 --lr 1e-3
+step focus.py focus --minutes 55 --lr 1e-3
+mkdir -p "$out-before" && cp "$out/state.pt" "$out-before/"
+step focus.py focus --minutes 11 --lr 8e-4
+step train.py blend --other "$out-before"
 step train.py finish
 step train.py eval

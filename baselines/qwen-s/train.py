@@ -1,9 +1,9 @@
-"""Make the small judge: `python train.py train|finish|eval`; run.sh has the commands that were used.
+"""Make the small judge: `python train.py train|blend|finish|eval`; run.sh has the commands that were used.
 
 `train` resumes from OUT/state.pt. First only the vision tower learns, from three auxiliary questions (what was done,
 which behavior, which defect) that tell more of a clip than one bit each; then the words too, all questions of a video
-over the same visual tokens. `finish` takes the averaged or the last weights, calibrates them and writes the judge's
-folder; `eval` prints the table of the judge in that folder.
+over the same visual tokens. `blend` moves the last weights back towards an earlier state's. `finish` takes the averaged
+or the last weights, calibrates them and writes the judge's folder; `eval` prints the table of the judge in it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Args:
     data: Path = Path("runs/sim-data")
     test: Path = Path("runs/judge-test")  # shards of clips that no training has seen
     out: Path = Path("runs/qwen-s")
+    other: Path = Path("runs/qwen-s-before")  # whose state `blend` mixes in
+    share: float = 0.4  # of it
     weights: Path = Path("dreamgen_bench/weights/qwen-s")
     width: int = 192
     depth: int = 4  # blocks of the vision tower
@@ -237,6 +239,15 @@ def advance(args: Args, run: Run, pool: list[C.Clip], prompts: X.Prompts, mean: 
     run.step += 1
 
 
+def blend(args: Args) -> None:
+    """Mix an earlier state's last weights into args.out's (model soups: Wortsman et al., ICML 2022)."""
+    mine, other = (torch.load(folder / "state.pt", weights_only=True) for folder in (args.out, args.other))
+    floating = [name for name, value in mine["both"].items() if value.is_floating_point()]
+    for name in floating:
+        mine["both"][name] = mine["both"][name] * (1 - args.share) + other["both"][name] * args.share
+    torch.save(mine, args.out / "state.pt")
+
+
 def finish(args: Args) -> None:
     """Calibrate the weights, and write the judge."""
     tokenizer = tokenizer_()
@@ -295,4 +306,4 @@ def main(modes: Mapping[str, Callable[[Args], None]], description: str | None) -
 
 
 if __name__ == "__main__":
-    main({"train": train, "finish": finish, "eval": evaluate}, __doc__)
+    main({"train": train, "blend": blend, "finish": finish, "eval": evaluate}, __doc__)
