@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +79,21 @@ def draw_judges(several: Sequence[Board], *, out: Path) -> Drawn:
 
 
 def families(board: Board, found: Sequence[Row]) -> dict[str, list[tuple[float, float, Sequence[float] | None]]]:
-    """Trained models of known size, by family: what stands before the last dash of their names."""
+    """Trained models of known size, by family."""
     bench = {row.model: row.bench for row in found}
+    names = {record.model.name for record in publish.labels(board).values()}
     grouped: dict[str, list[tuple[float, float, Sequence[float] | None]]] = {}
     for label, record in publish.labels(board).items():
         cell = bench[label]
         if record.model.group == "trained" and record.model.parameters and cell.mean is not None:
-            family = record.model.name.rsplit("-", 1)[0]
-            grouped.setdefault(family, []).append((float(record.model.parameters), cell.mean, cell.ci95))
+            point = float(record.model.parameters), cell.mean, cell.ci95
+            grouped.setdefault(family_of(record.model.name, names), []).append(point)
     return grouped if sum(map(len, grouped.values())) > 1 else {}
+
+
+def family_of(name: str, names: Iterable[str]) -> str:
+    """Whose variant a model is, of those on a board: `wan-s-sft` is of `wan-s`, if that is there, else of itself."""
+    return min((other for other in names if f"{name}-".startswith(f"{other}-")), key=len)
 
 
 def answers_of(board: Board) -> Answers:

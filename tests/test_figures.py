@@ -77,6 +77,13 @@ def test_every_figure_is_drawn_twice_and_named(boards, tmp_path):
     assert figures.draw_judges(boards[:1], out=tmp_path) == []
 
 
+def test_variants_are_of_the_family_of_the_model_that_they_are_made_from():
+    """By whole words of their names, of those that are there."""
+    names = ["motion-flow", "motion-flow-12", "motion-flow-12-sft", "motion-flower", "wan-s-sft"]
+    families = ["motion-flow", "motion-flow", "motion-flow", "motion-flower", "wan-s-sft"]
+    assert [figures.family_of(name, names) for name in names] == families
+
+
 def grey(color):
     return float(np.dot(to_rgb(color), (0.299, 0.587, 0.114)))
 
