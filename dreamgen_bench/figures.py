@@ -81,9 +81,10 @@ def draw_judges(several: Sequence[Board], *, out: Path) -> Drawn:
 def families(board: Board, found: Sequence[Row]) -> dict[str, list[tuple[float, float, Sequence[float] | None]]]:
     """Trained models of known size, by family."""
     bench = {row.model: row.bench for row in found}
-    names = {record.model.name for record in publish.labels(board).values()}
+    labels = publish.labels(board)
+    names = {record.model.name for record in labels.values()}
     grouped: dict[str, list[tuple[float, float, Sequence[float] | None]]] = {}
-    for label, record in publish.labels(board).items():
+    for label, record in labels.items():
         cell = bench[label]
         if record.model.group == "trained" and record.model.parameters and cell.mean is not None:
             point = float(record.model.parameters), cell.mean, cell.ci95

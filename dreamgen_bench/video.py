@@ -75,11 +75,8 @@ def beside(folder: Path, name: str) -> Path:
 
 def read(path: Path) -> Video:
     """All frames of a video file. Raises VideoError: missing, no video, no frame, cut off, too long or too large."""
-    decoded, fps = _decoded(path, lambda frame: frame)
-    frames = np.empty((len(decoded), decoded[0].height, decoded[0].width, 3), np.uint8)
-    for place, frame in enumerate(decoded):  # one after another into its place: a stack would hold all of them twice
-        frames[place] = frame.to_ndarray(format="rgb24")
-    return Video(frames=frames, fps=fps)
+    frames, fps = _decoded(path, lambda frame: frame.to_ndarray(format="rgb24"))
+    return Video(frames=np.stack(frames), fps=fps)
 
 
 def measured(path: Path) -> tuple[int, int, int]:

@@ -1,8 +1,8 @@
 """The judge's last minutes, on what it overlooked: `python focus.py focus --out OUT --minutes 11 --lr 1e-3`.
 
 It goes on from OUT/state.pt and leaves the state there, for `train.py finish`. A batch is of pairs, one clip as it was
-and broken: a fifth with the puck gone or elsewhere, three eighths with a glitch that is no kind of any suite; the rest
-keeps what was learnt.
+and broken: a quarter with the puck gone or elsewhere, a fifth with a glitch that is no kind of any suite, an eighth
+smeared until nothing can be made out; the rest keeps what was learnt.
 """
 
 from __future__ import annotations

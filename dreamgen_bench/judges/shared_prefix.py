@@ -39,7 +39,8 @@ def next_logits(model: Any, prepared: Sequence[dict[str, Any]], batch: Batch) ->
     rows = torch.tensor(owner, device=model.device)
     cache = model.model(**seen_once(model, told, heads), use_cache=True).past_key_values
     cache.batch_select_indices(rows)
-    ids, mask = _padded([p["ids"][end:] for p, end in zip(prepared, ends, strict=True)], told["input_ids"])
+    tails = padded([p["ids"][end:] for p, end in zip(prepared, ends, strict=True)], pad=0)
+    ids, mask = (part.to(model.device) for part in tails)
     whole = torch.cat([told["input_ids"][rows], ids], dim=1)
     known = torch.cat([told["attention_mask"][rows], mask], dim=1)
     position, _ = model.model.get_rope_index(
@@ -59,14 +60,16 @@ def _end(ids: Sequence[int], video: int) -> int:
     return len(ids) - ids[::-1].index(video)
 
 
-def _padded(tails: Sequence[Sequence[int]], like: Any) -> tuple[Any, Any]:
-    """Token ids padded on the left, and which of them are meant."""
-    longest = max(map(len, tails))
-    ids = like.new_zeros((len(tails), longest))
-    mask = like.new_zeros((len(tails), longest))
-    for row, tail in enumerate(tails):
-        ids[row, longest - len(tail) :] = like.new_tensor(tail)
-        mask[row, longest - len(tail) :] = 1
+def padded(rows: Sequence[Sequence[int]], *, pad: int) -> tuple[Any, Any]:
+    """Token ids padded on the left, and which of them are meant; int64 [N, longest] each."""
+    import torch
+
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, longest - len(row) :] = torch.tensor(row)
+        mask[place, longest - len(row) :] = 1
     return ids, mask
 
 

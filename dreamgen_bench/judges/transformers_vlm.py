@@ -155,12 +155,7 @@ class VideoInput:
         """Prompts padded on the left, and all videos' patches one after another."""
         import torch
 
-        longest = max(len(p["ids"]) for p in prepared)
-        ids = torch.full((len(prepared), longest), self.tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for row, p in enumerate(prepared):
-            ids[row, longest - len(p["ids"]) :] = torch.tensor(p["ids"])
-            mask[row, longest - len(p["ids"]) :] = 1
+        ids, mask = shared_prefix.padded([p["ids"] for p in prepared], pad=self.tokenizer.pad_token_id)
         return {
             "input_ids": ids,
             "attention_mask": mask,
