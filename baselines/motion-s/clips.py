@@ -11,6 +11,7 @@ import yaml
 from torch import Tensor
 from torch.nn import functional as F
 
+from dreamgen_bench.world_models import motion_movers as movers
 from dreamgen_bench.world_models import motion_networks as networks
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,39 @@ def furnished(clips: Tensor, empty: Tensor) -> Tensor:
     return out
 
 
+def recolored(clips: Tensor) -> Tensor:
+    """Clips [N, T, 3, H, W], four of five in colors that are mixed much more than any disguise: other robots' arms."""
+    count = len(clips)
+    mix = torch.stack([torch.eye(3)[torch.randperm(3)] for _ in range(count)]) + 0.35 * torch.randn(count, 3, 3)
+    light, tint = 0.5 + 0.9 * torch.rand(count, 1, 1, 1, 1), 0.3 * torch.randn(count, 1, 3, 1, 1)
+    mixed = torch.einsum("ntchw,ncd->ntdhw", clips + 1, mix) * light + tint - 1
+    return torch.where(torch.rand(count, 1, 1, 1, 1) < 0.8, mixed.clamp(-1, 1), clips)
+
+
+def warped(clips: Tensor) -> Tensor:
+    """Clips as cameras see them that are mounted slightly otherwise: turned by 5 degrees, nearer, aside."""
+    count, steps, _, height, width = clips.shape
+    turn, scale = math.radians(10) * (torch.rand(count) - 0.5), 1 + 0.14 * (torch.rand(count) - 0.5)
+    aside = 0.16 * (torch.rand(count, 2) - 0.5)
+    rows = [
+        torch.stack([scale * turn.cos(), -scale * turn.sin(), aside[:, 0]], 1),
+        torch.stack([scale * turn.sin(), scale * turn.cos(), aside[:, 1]], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), (count, 3, height, width), align_corners=False)
+    flat = F.grid_sample(
+        clips.flatten(0, 1), grid.repeat_interleave(steps, 0), padding_mode="border", align_corners=False
+    )
+    return flat.unflatten(0, (count, steps))
+
+
+def columns(folder: Path, what: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of a set, and another column of its shards."""
+    paths = sorted(path for pattern in SETS[what] for path in folder.glob(pattern) if path.name not in HELD)
+    found = [(shard["frames"], shard[name]) for shard in map(np.load, paths)]
+    frames, others = zip(*found, strict=True)
+    return np.concatenate(frames), np.concatenate(others)
+
+
 def shards(folder: Path, what: str) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Frames and behaviors of each shard of a set; the held-out ones are in no other."""
     paths = sorted(path for pattern in SETS[what] for path in folder.glob(pattern))
@@ -89,14 +123,14 @@ def shards(folder: Path, what: str) -> Iterator[tuple[np.ndarray, list[str]]]:
 def vocabulary() -> dict[str, int]:
     """Every word of the training instructions, numbered from 2."""
     taught = [text for wordings in INSTRUCTIONS.values() for text in wordings[:WORDINGS]]
-    words = {word for text in taught for word in networks.words(text)}
+    words = {word for text in taught for word in movers.words(text)}
     return {word: number for number, word in enumerate(sorted(words), 2)}
 
 
 def read_aloud(behaviors: list[str], known: dict[str, int], draw: torch.Generator) -> Tensor:
     """One of each behavior's wordings, as word numbers, some words taken away."""
     picks = torch.randint(WORDINGS, (len(behaviors),), generator=draw).tolist()
-    told = [networks.numbers(INSTRUCTIONS[name][pick], known) for name, pick in zip(behaviors, picks, strict=True)]
+    told = [movers.numbers(INSTRUCTIONS[name][pick], known) for name, pick in zip(behaviors, picks, strict=True)]
     words = torch.tensor(told)
     lost = (torch.rand(words.shape, generator=draw) < UNKNOWN) & (words > 0)
     return torch.where(lost, 1, words)

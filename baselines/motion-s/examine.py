@@ -13,7 +13,7 @@ from clips import INSTRUCTIONS, WORDINGS, Clips, pixels
 from train import trained_mover
 
 from dreamgen_bench import stats
-from dreamgen_bench.world_models import motion_networks as networks
+from dreamgen_bench.world_models import motion_movers as movers
 
 TOLD = ("taught", "never taught", "another behavior")
 
@@ -31,7 +31,7 @@ def told(behavior: str, how: str, number: int) -> str:
 def errors(mover: torch.nn.Module, clips: Clips, how: str) -> np.ndarray:
     """Squared error of each clip's codes, in shares of the variance of all codes; float [N]."""
     texts = [told(behavior, how, number) for number, behavior in enumerate(clips.behavior)]
-    words = torch.tensor([networks.numbers(text, clips.known) for text in texts])
+    words = torch.tensor([movers.numbers(text, clips.known) for text in texts])
     codes = clips.scaled(torch.from_numpy(clips.codes))
     said = mover.sample(pixels(clips.first), words, torch.Generator().manual_seed(1))
     return ((said - codes).square().mean((1, 2)) / codes.var()).numpy()

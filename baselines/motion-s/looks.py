@@ -16,7 +16,7 @@ from dreamgen_bench import suites
 from dreamgen_bench.envs import start
 from dreamgen_bench.envs.experts import expert, record
 from dreamgen_bench.types import Task
-from dreamgen_bench.world_models import motion_networks as networks
+from dreamgen_bench.world_models import motion_movers as movers
 
 LOOKS = ("lab", "object-3", "environment-7", "environment-9", "sibling-600010")
 
@@ -39,7 +39,7 @@ def main() -> None:
     encoder, clips = settled_encoder(args.work), Clips(args.work, "siblings-held")
     mover = trained_mover(args.work, args.mover)[0].eval()
     tasks = suites.load("metaworld-behavior-v1").tasks[:: args.every]
-    words = torch.tensor([networks.numbers(task.instruction, clips.known) for task in tasks])
+    words = torch.tensor([movers.numbers(task.instruction, clips.known) for task in tasks])
     lab = None
     print("| look | by the lab's codes | by the mover |\n|---|---|---|")
     for look in LOOKS:

@@ -1,9 +1,9 @@
 """Train the motion-code world models: `python train.py code|renderer|codes|mover|sft`, in this order.
 
     code       renderer and encoder together, on pairs of frames: what a code means
-    renderer   the renderer alone, the codes being settled (--renderer: go on from there)
-    codes      the codes of every clip, so that movers never see a frame but the first
-    mover      one of motion_networks.MOVERS (--kind) on the siblings' codes; leaves the rungs of its ladder
+    renderer   what LoRA adds to the renderer for the lab, the codes being settled
+    codes      the codes of every clip, so that movers never see a frame but the first (after `lab.py hand`)
+    mover      one of motion_movers.MOVERS (--kind) on the siblings' codes; leaves the rungs of its ladder
     sft        a mover on demonstrations in the lab: --lora RANK of peft, or 0 for every weight
 
 A stage runs for `--minutes` and leaves averaged weights every minute: stop it when you like.
@@ -29,15 +29,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dreamgen_bench.world_models import motion_movers as movers
 from dreamgen_bench.world_models import motion_networks as networks
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sim-data"))
+sys.path.append(str(Path(__file__).parents[1] / "sim-data"))  # last: it has a clips.py too
 from pictures import background
 
 RUNGS = (0.04, 0.12, 0.35)  # shares of a mover's training at which its weights are kept: the family's lesser members
 FRAMES = 4  # of a clip, drawn to a step
-BLUR = torch.tensor([0.01] * 2 * networks.POINTS + [0.1] * (networks.CODE - 2 * networks.POINTS))
+BLUR = torch.tensor([0.01] * 2 * networks.POINTS + [0.1] * (networks.SHOWN - 2 * networks.POINTS))
 """Noise on codes: what a mover gets slightly wrong is still drawn well."""
+MATTERS = 4.0
+"""How much each number of the hand counts to a mover, where one that is seen counts 1 on average."""
 Size = tuple[str, int, int]
 """Kind, width and depth of a mover."""
 
@@ -179,24 +182,21 @@ def settled_encoder(work: Path) -> networks.Encoder:
 
 
 def train_renderer(args: argparse.Namespace) -> None:
-    """On siblings; with --adapt half on the lab, and only what LoRA adds unless --lora is 0."""
-    frames, looks = np.concatenate([clips for clips, _ in shards(args.data, "siblings")]), disguised
-    if args.adapt:
-        lab = np.concatenate([clips for clips, _ in shards(args.data, "lab")])
-        frames = np.concatenate([lab, frames[: len(lab)]])
-        looks = partial(furnished, empty=pixels(background(lab).numpy()))
+    """What LoRA adds to the renderer, half on the lab, half on siblings."""
+    frames = np.concatenate([clips for clips, _ in shards(args.data, "siblings")])
+    lab = np.concatenate([clips for clips, _ in shards(args.data, "lab")])
+    frames = np.concatenate([lab, frames[: len(lab)]])
+    looks = partial(furnished, empty=pixels(background(lab).numpy()))
     held, frames = pixels(frames[:2400:100]), np.delete(frames, np.s_[:2400:100], 0)
     encoder, renderer = settled_encoder(args.work), read(networks.Renderer(), args.work / "renderer.safetensors")
-    renderer = networks.with_lora(renderer, args.lora) if args.adapt and args.lora else renderer
-    course = Course(renderer, args.minutes, args.rate)
-    name = ("renderer-sft" if args.lora else "renderer-full") if args.adapt else "renderer"
+    course = Course(networks.with_lora(renderer, args.lora), args.minutes, args.rate)
 
     def drawn(shown: Tensor, first: Tensor) -> Tensor:
         codes = encoder(shown[:, 0], shown[:, 1:])
         return renderer(first, codes + BLUR * torch.randn_like(codes))
 
     def keep() -> None:
-        save(course.average, args.work / f"{name}.safetensors", rank=args.lora, steps=course.step)
+        save(course.average, args.work / "renderer-sft.safetensors", rank=args.lora, steps=course.step)
         with torch.no_grad():
             again = course.average(held[:, 0], encoder(held[:, 0], held[:, 1:]))
         course.report(**psnr(again, held[:, 1:], held[:, 0]))
@@ -210,10 +210,11 @@ def train_renderer(args: argparse.Namespace) -> None:
 def coded(work: Path, frames: np.ndarray) -> np.ndarray:
     """Codes of clips, float16 [N, STEPS, CODE]."""
     torch.set_num_threads(1)
-    encoder, codes = settled_encoder(work), []
+    readers, codes = (settled_encoder(work), read(networks.HandReader(), work / "hand.safetensors")), []
     with torch.autocast("cpu", torch.bfloat16):
         for part in np.array_split(frames, math.ceil(len(frames) / 8)):
-            codes.append(encoder(pixels(part[:, 0]), pixels(part[:, 1:])).half().numpy())
+            first, later = pixels(part[:, 0]), pixels(part[:, 1:])
+            codes.append(torch.cat([reader(first, later) for reader in readers], -1).half().numpy())
     return np.concatenate(codes)
 
 
@@ -235,13 +236,13 @@ def write_codes(args: argparse.Namespace) -> None:
 
 @torch.no_grad()
 def seen_of(work: Path, clips: Clips) -> Tensor:
-    """How much a picture changes with each number [CODE]: mean square of what half its spread does, 1 on average."""
+    """What each number counts [CODE]: how much a picture changes with half its spread, 1 on average; hands MATTERS."""
     renderer = read(networks.Renderer(), work / "renderer.safetensors").eval()
     first, codes = pixels(clips.first[:24]), torch.from_numpy(clips.codes[:24]).float()[:, ::5]
     drawn = renderer(first, codes)
-    nudges = 0.5 * torch.diag(clips.spread)
+    nudges = 0.5 * torch.diag(clips.spread)[: networks.SHOWN]
     change = torch.stack([(renderer(first, codes + nudge) - drawn).square().mean() for nudge in nudges])
-    return change / change.mean()
+    return torch.cat([change / change.mean(), torch.full((networks.HAND,), MATTERS)])
 
 
 def learn_motion(course: Course, sources: Sequence[Clips], matters: Tensor, batch: int, seed: int) -> Iterator[bool]:
@@ -266,7 +267,7 @@ def held_out(mover: nn.Module, clips: Clips) -> dict[str, float]:
 
 def new_mover(size: Size) -> nn.Module:
     kind, width, depth = size
-    return networks.MOVERS[kind](len(vocabulary()) + 2, width, depth)
+    return movers.MOVERS[kind](len(vocabulary()) + 2, width, depth)
 
 
 def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size]:
@@ -282,20 +283,24 @@ def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size]:
     return mover, size
 
 
-def keep_mover(course: Course, path: Path, clips: Clips, size: Size) -> None:
-    """With all that is needed to use it: kind, sizes, words, and the codes' mean and spread."""
+def keep_mover(course: Course, path: Path, clips: Clips, size: Size, before: tuple[int, float] = (0, 0.0)) -> None:
+    """With all that is needed to use it: kind, sizes, words, the codes' mean and spread. `before`: steps, minutes."""
     said = dict(zip(("kind", "width", "depth"), size, strict=True)) | {"vocabulary": json.dumps(list(clips.known))}
     course.average.register_buffer("mean", clips.mean)
     course.average.register_buffer("spread", clips.spread)
-    save(course.average, path, **said, steps=course.step, minutes=round((time.time() - course.start) / 60, 1))
+    minutes = round(before[1] + (time.time() - course.start) / 60, 1)
+    save(course.average, path, **said, steps=before[0] + course.step, minutes=minutes)
     del course.average.mean, course.average.spread
 
 
 def train_mover(args: argparse.Namespace) -> None:
     clips, held = Clips(args.work, "siblings"), Clips(args.work, "siblings-held")
     size: Size = args.kind, args.width, args.depth
+    before = (0, 0.0)
     if args.init:
         mover, size = trained_mover(args.work, args.init)
+        with safe_open(args.work / f"{args.init}.safetensors", "pt") as file:
+            before = int(file.metadata()["steps"]), float(file.metadata()["minutes"])
     else:
         mover = new_mover(size)
         seen = load_file(args.work / "renderer.safetensors")  # it already knows looks; the last map is of another width
@@ -309,9 +314,9 @@ def train_mover(args: argparse.Namespace) -> None:
             keep_mover(course, args.work / f"{name}-{100 * rungs.pop(0):g}.safetensors", clips, size)
             course.report(**held_out(course.average, held))
         if due:
-            keep_mover(course, args.work / f"{name}.safetensors", clips, size)
+            keep_mover(course, args.work / f"{name}.safetensors", clips, size, before)
             course.report(**held_out(course.average, held))
-    keep_mover(course, args.work / f"{name}.safetensors", clips, size)
+    keep_mover(course, args.work / f"{name}.safetensors", clips, size, before)
     course.report(**held_out(course.average, held))
 
 
@@ -350,7 +355,7 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--data", type=Path, default=Path("runs/sim-data"), help="of baselines/sim-data")
     parser.add_argument("--work", type=Path, default=Path("runs/motion-s"), help="for codes and weights")
-    parser.add_argument("--kind", choices=networks.MOVERS, default="regression")
+    parser.add_argument("--kind", choices=movers.MOVERS, default="regression")
     parser.add_argument("--name", default="", help="of the weights, where it is not the kind")
     parser.add_argument("--init", default="", help="name of the weights from which a mover goes on")
     parser.add_argument("--minutes", type=float, default=30)
@@ -358,7 +363,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="clips to a step of a mover")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--depth", type=int, default=3)
-    parser.add_argument("--adapt", action="store_true", help="the renderer learns from teleoperation")
     parser.add_argument("--lora", type=int, default=4, help="rank of the changes that learn; 0: every weight learns")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgen_bench.world_models.motion_networks import Renderer
+from dreamgen_bench.world_models.motion_networks import HandReader, LabRenderer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "motion-s"))
 from clips import pixels
@@ -38,12 +38,13 @@ def by_wan() -> Redraw:
 
 def by_motion(work: Path) -> Redraw:
     """Drawn by the lab's renderer of `motion-s` from the true codes."""
-    encoder = settled_encoder(work)
-    renderer = read(Renderer(), work / "renderer-full.safetensors").eval()
+    readers = settled_encoder(work), read(HandReader(), work / "hand.safetensors").eval()
+    renderer = read(LabRenderer(), work / "renderer-full.safetensors").eval()
 
     def redraw(clip: Tensor) -> Tensor:
         first, later = clip[None, 0], clip[None, 1:]
-        return torch.cat([first, renderer(first, encoder(first, later))[0]])
+        codes = torch.cat([reader(first, later) for reader in readers], -1)
+        return torch.cat([first, renderer(first, codes)[0]])
 
     return redraw
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The IDM, on one core: teleoperation clips, the same redrawn, then the network. DATA needs 250 MB. MOTION is where
-# `motion-s` was trained (its `train.py code` and `renderer --adapt --lora 0`), whose renderer softens half of the clips.
+# `motion-s` was trained (`lab.py renderer`), whose renderer softens half of the clips.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 data=${DATA:-/tmp/sim-data} motion=${MOTION:-/tmp/motion-s}

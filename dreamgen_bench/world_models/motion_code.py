@@ -1,7 +1,8 @@
-"""Motion-code world models: a mover says what moves, a renderer draws it (motion_networks.py; baselines/motion-s).
+"""Motion-code world models: a mover says what moves (motion_movers.py), a renderer draws it (motion_networks.py).
 
 The shelf is `weights/motion-s`: one renderer for all, a file for each mover, and for `sft` what LoRA added to both.
-`shelf.json` says of each what it is and how it was trained; weights that are not shipped are made by its recipe.
+`shelf.json` says of each what it is and how it was trained; weights that are not shipped are made by their recipe,
+baselines/motion-s.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class MotionCode:
     def _dreamed(self, task: Task, first: Image.Image, seed: int) -> np.ndarray:
         import torch
 
-        from .motion_networks import numbers
+        from .motion_movers import numbers
 
         number = int.from_bytes(hashlib.sha256(f"{task.suite}/{task.id}/{seed}".encode()).digest()[:8], "big") >> 1
         picture = np.asarray(letterboxed(first, (SIZE, SIZE)))
@@ -58,16 +59,19 @@ def load(*, folder: str, mover: str, renderer: str, mover_lora: str = "", render
     """From a folder of safetensors (relative: inside the package), each file by its name, with or without LoRA."""
     import torch
 
-    from .motion_networks import MOVERS, Renderer, adapted
+    from .motion_movers import MOVERS
+    from .motion_networks import LabRenderer, Renderer, adapted
 
     torch.set_num_threads(1)
     where = HERE / folder  # an absolute path stays what it is
     weights, said = _read(where, mover)
     vocabulary = json.loads(said["vocabulary"])
-    moving, drawing = MOVERS[said["kind"]](len(vocabulary) + 2, int(said["width"]), int(said["depth"])), Renderer()
+    moving = MOVERS[said["kind"]](len(vocabulary) + 2, int(said["width"]), int(said["depth"]))
     scale = weights.pop("mean"), weights.pop("spread")
     moving.load_state_dict(weights)
-    drawing.load_state_dict(_read(where, renderer)[0])
+    weights, _ = _read(where, renderer)
+    drawing = LabRenderer() if any(name.startswith("arm.") for name in weights) else Renderer()
+    drawing.load_state_dict(weights)
     for network, name in ((moving, mover_lora), (drawing, renderer_lora)):
         if name:
             changes, facts = _read(where, name)

@@ -1,14 +1,15 @@
-"""The networks of motion-code world models: a renderer, and three ways to imagine the motion.
+"""The networks of motion-code world models that draw: what a code means, and what is seen of it.
 
 A clip is its first frame and a short code for each frame after it. The *renderer* draws a frame from the first frame
 and that frame's code; an encoder, used in training only, finds the codes of real clips without any action, as latent
-actions are found (Genie: Bruce et al. 2024; LAPA: Ye et al. 2024). A *mover* sees first frame and instruction and says
-the codes: at once (regression), one after another (recurrent), or out of noise (flow matching, Lipman et al. 2023).
+actions are found (Genie: Bruce et al. 2024; LAPA: Ye et al. 2024). A code's last numbers say where the hand is; the
+lab's teleoperation teaches a *hand reader* that finds them, and in the lab an *arm* of its own is drawn there.
+What imagines codes is in motion_movers.py.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -16,20 +17,17 @@ from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model,
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CODE = 32
-"""Numbers that say what is not as in the first frame:"""
+SHOWN, HAND = 32, 4
+"""Numbers that say what is not as in the first frame, found by drawing; and where the hand is, how wide it grips."""
+CODE = SHOWN + HAND
+REACH = ((-0.45, 0.37, 0.03, 0.25), (0.5, 0.92, 0.5, 1.0))
+"""What of it is said as -1 and as 1: x, y, z (metres) and grip."""
 COLORS, SHARP = 16, 20.0
 """Parts of the first frame whose colors are painted with; how sharply they are told apart."""
 POINTS, SPOT = 10, 0.15
-"""of which twice so many are places (y, x in -1..1), each drawn as a spot so wide."""
+"""Of those shown, twice so many are places (y, x in -1..1), each drawn as a spot so wide."""
 STEPS = 16
 """Frames after the first."""
-WORDS = 16
-"""Words of an instruction that are read."""
-GAZES, NEAR = 8, 3.0
-"""Places in the first frame that a mover looks up exactly; how much they weigh beside what is seen there."""
-EULER, MOMENTS, CALM = 8, 4, 0.5
-"""Steps from noise to codes; moments learnt from at once; of the spread that is said, how much is drawn."""
 
 
 def coordinates(count: int, size: int) -> Tensor:
@@ -105,10 +103,10 @@ class Renderer(nn.Module):
         super().__init__()
         small, middle, large = widths
         self.scene = Trunk(3, widths)
-        self.enter = nn.Linear(CODE, large)
+        self.enter = nn.Linear(SHOWN, large)
         self.attend = nn.Sequential(*(Attention(large, 4) for _ in range(depth)))
-        self.to_medium, self.medium = nn.Conv2d(large + POINTS, middle, 1), Block(middle, middle, CODE)
-        self.to_fine, self.fine = nn.Conv2d(middle + POINTS, small, 1), Block(small, small, CODE)
+        self.to_medium, self.medium = nn.Conv2d(large + POINTS, middle, 1), Block(middle, middle, SHOWN)
+        self.to_fine, self.fine = nn.Conv2d(middle + POINTS, small, 1), Block(small, small, SHOWN)
         self.mark = nn.ModuleList(nn.Conv2d(width, COLORS, 1) for width in widths)
         self.paint = nn.Conv2d(small, 4 * (COLORS + 3), 1)
 
@@ -118,7 +116,7 @@ class Renderer(nn.Module):
         seen = self.scene(first)
         palette = self.palette(first, seen).repeat_interleave(steps, 0)
         fine, medium, coarse = (x.repeat_interleave(steps, 0) for x in seen)
-        code = codes.flatten(0, 1)
+        code = codes[..., :SHOWN].flatten(0, 1)
         points = code[:, : 2 * POINTS].unflatten(1, (POINTS, 2))
         x = self.attend(coarse + self.enter(code)[..., None, None])
         x = torch.cat([F.interpolate(x, scale_factor=2.0), spots(points, 16)], 1)
@@ -149,11 +147,11 @@ class Encoder(nn.Module):
         self.see = Trunk(6, widths)
         self.find = nn.Sequential(Block(widths[1] + widths[2], 48), nn.Conv2d(48, POINTS, 1))
         self.narrow = nn.Conv2d(widths[-1], 32, 1)
-        self.say = nn.Linear(32 * 64, CODE - 2 * POINTS)
-        self.spread = nn.BatchNorm1d(CODE - 2 * POINTS, affine=False)
+        self.say = nn.Linear(32 * 64, SHOWN - 2 * POINTS)
+        self.spread = nn.BatchNorm1d(SHOWN - 2 * POINTS, affine=False)
 
     def forward(self, first: Tensor, frames: Tensor) -> Tensor:
-        """[N, 3, 64, 64] and [N, T, 3, 64, 64] to [N, T, CODE]."""
+        """[N, 3, 64, 64] and [N, T, 3, 64, 64] to [N, T, SHOWN]."""
         count, steps = frames.shape[:2]
         pair = torch.cat([first.repeat_interleave(steps, 0), frames.flatten(0, 1)], 1)
         _, medium, coarse = self.see(pair)
@@ -164,154 +162,82 @@ class Encoder(nn.Module):
         return torch.cat([points.flatten(1), other], 1).unflatten(0, (count, steps))
 
 
-class Gaze(nn.Module):
-    """Where in a picture lies what is asked for: an attention's mean place (spatial softmax, Levine et al. 2016)."""
+def reached(hands: Tensor) -> Tensor:
+    """Places and grips of hands [..., HAND] in metres and shares, as the numbers of a code: -1 to 1 within REACH."""
+    low, high = torch.tensor(REACH)
+    return 2 * (hands - low) / (high - low) - 1
 
-    def __init__(self, widths: Sequence[int], depth: int = 32):
+
+def convolved(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """A convolution, normalized in groups, and SiLU."""
+    return nn.Sequential(nn.Conv2d(inner, outer, kernel, stride, kernel // 2), nn.GroupNorm(8, outer), nn.SiLU())
+
+
+class HandReader(nn.Module):
+    """Finds where the hand is and how wide it grips, in a frame seen beside another of its clip (training only)."""
+
+    def __init__(self, width: int = 32):
         super().__init__()
-        small, middle, large = widths
-        self.map, self.ask = nn.Conv2d(small + middle, depth, 1), nn.Linear(large, depth)
-        self.tell = nn.Linear(depth + 2, large)
+        self.see = nn.Sequential(
+            convolved(8, width, 5, 2),
+            convolved(width, 2 * width, 3, 2),
+            convolved(2 * width, 3 * width, 3, 2),
+            convolved(3 * width, 3 * width, 3),
+            nn.Conv2d(3 * width, 48, 1),
+            nn.Flatten(),
+            nn.Linear(48 * 64, 256),
+            nn.SiLU(),
+            nn.Linear(256, HAND),
+        )
 
-    def forward(self, asking: Tensor, fine: Tensor, medium: Tensor) -> Tensor:
-        """Tokens [N, K, large], maps [N, small, 32, 32] and [N, middle, 16, 16] to tokens [N, K, large]."""
-        seen = self.map(torch.cat([fine, F.interpolate(medium, scale_factor=2.0, mode="bilinear")], 1)).flatten(2)
-        share = (self.ask(asking) @ seen).softmax(2)
-        places = share @ coordinates(1, 32).flatten(2).mT
-        return asking + self.tell(torch.cat([share @ seen.mT, NEAR * places], 2))
+    def forward(self, first: Tensor, frames: Tensor) -> Tensor:
+        """[N, 3, 64, 64] and [N, T, 3, 64, 64] to [N, T, HAND]."""
+        count, steps = frames.shape[:2]
+        pair = torch.cat([first.repeat_interleave(steps, 0), frames.flatten(0, 1)], 1)
+        return self.see(torch.cat([pair, coordinates(len(pair), 64)], 1)).unflatten(0, (count, steps))
 
 
-class Reader(nn.Module):
-    """First frame and instruction to one sequence of tokens that know of each other, GAZES of them of exact places."""
+class Arm(nn.Module):
+    """The lab's own arm: its picture follows from where the hand is, and so it is drawn sharp, whatever stands near."""
 
-    def __init__(self, vocabulary: int, width: int, depth: int):
+    def __init__(self, width: int = 64):
         super().__init__()
-        widths = (32, 64, width)
-        self.see, self.gaze = Trunk(3, widths), Gaze(widths)
-        self.asking = nn.Parameter(0.5 * torch.randn(1, GAZES, width))
-        self.place = nn.Parameter(0.02 * torch.randn(1, 64, width))
-        self.word, self.order = nn.Embedding(vocabulary, width), nn.Parameter(0.02 * torch.randn(1, WORDS, width))
-        heads = width // 32
-        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.think = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.read = nn.Sequential(
+            nn.Linear(9 * HAND, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(), nn.Linear(256, 64 * width)
+        )
+        self.draw = nn.Sequential(
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Upsample(scale_factor=2.0),
+            convolved(width, width, 3),
+            convolved(width, width, 3),
+            nn.Upsample(scale_factor=2.0),
+            convolved(width, width, 3),
+            convolved(width, width, 3),
+            nn.Conv2d(width, 16, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
 
-    def forward(self, first: Tensor, words: Tensor) -> Tensor:
-        """[N, 3, 64, 64] in -1..1 and word numbers [N, WORDS] to [N, 64 + WORDS + GAZES, width]."""
-        fine, medium, coarse = self.see(first)
-        picture, asking = coarse.flatten(2).mT + self.place, self.asking.expand(len(first), -1, -1)
-        told = self.think(torch.cat([picture, self.word(words) + self.order, asking], 1))
-        return torch.cat([told[:, :-GAZES], self.gaze(told[:, -GAZES:], fine, medium)], 1)
+    def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, T, HAND] to colors [N, T, 3, 64, 64] in -1..1 and what they cover [N, T, 1, 64, 64] in 0..1."""
+        flat = hands.flatten(0, 1)
+        waves = flat[..., None] * math.pi / 2 * 2.0 ** torch.arange(4)
+        told = torch.cat([flat, waves.sin().flatten(1), waves.cos().flatten(1)], 1)
+        drawn = self.draw(self.read(told).unflatten(1, (-1, 8, 8))).unflatten(0, hands.shape[:2])
+        return drawn[:, :, :3], drawn[:, :, 3:].sigmoid()
 
 
-def decoder(width: int, depth: int) -> nn.TransformerDecoder:
-    """Tokens that look at each other and at what was read."""
-    layer = nn.TransformerDecoderLayer(width, width // 32, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-    return nn.TransformerDecoder(layer, depth, nn.LayerNorm(width))
+class LabRenderer(nn.Module):
+    """A renderer, and over what it draws the arm: for pictures of the lab's robot and camera."""
 
-
-class Regression(nn.Module):
-    """All codes at once, the same for every seed: the likeliest motion, or the mean of several."""
-
-    def __init__(self, vocabulary: int, width: int = 128, depth: int = 3):
+    def __init__(self) -> None:
         super().__init__()
-        self.read, self.imagine = Reader(vocabulary, width, depth), decoder(width, 2)
-        self.frame = nn.Parameter(0.02 * torch.randn(1, STEPS, width))
-        self.say = nn.Linear(width, CODE)
+        self.scene, self.arm = Renderer(), Arm()
 
-    def loss(self, first: Tensor, words: Tensor, codes: Tensor) -> Tensor:
-        """Of real codes [N, STEPS, CODE], for each of their numbers."""
-        return F.smooth_l1_loss(self.sample(first, words), codes, reduction="none")
-
-    def sample(self, first: Tensor, words: Tensor, draw: torch.Generator | None = None) -> Tensor:
-        """[N, STEPS, CODE]."""
-        read = self.read(first, words)
-        return self.say(self.imagine(self.frame.expand(len(read), -1, -1), read))
-
-
-class Recurrent(nn.Module):
-    """One code after another, each a draw around what the last ones suggest."""
-
-    def __init__(self, vocabulary: int, width: int = 128, depth: int = 3):
-        super().__init__()
-        self.read = Reader(vocabulary, width, depth)
-        self.look = nn.MultiheadAttention(width, width // 32, batch_first=True)
-        self.enter, self.hidden = nn.Linear(CODE, width), nn.Linear(width, 2 * width)
-        self.cell = nn.GRUCell(2 * width, 2 * width)
-        self.ask, self.say = nn.Linear(2 * width, width), nn.Linear(2 * width, 2 * CODE)
-
-    def loss(self, first: Tensor, words: Tensor, codes: Tensor) -> Tensor:
-        """Negative log-likelihood of the real codes, each after the real ones before it, slightly disturbed."""
-        said = self._roll(first, words, codes + 0.1 * torch.randn_like(codes), None)[1]
-        mean, spread = said.chunk(2, -1)
-        return F.gaussian_nll_loss(mean, codes, spread.clamp(-5, 2).exp().square(), reduction="none")
-
-    def sample(self, first: Tensor, words: Tensor, draw: torch.Generator | None = None) -> Tensor:
-        """[N, STEPS, CODE]."""
-        return self._roll(first, words, None, draw)[0]
-
-    def _roll(
-        self, first: Tensor, words: Tensor, given: Tensor | None, draw: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        read = self.read(first, words)
-        hidden = self.hidden(read.mean(1)).tanh()
-        code, codes, said = first.new_zeros(len(first), CODE), [], []
-        for step in range(STEPS):
-            seen = self.look(self.ask(hidden)[:, None], read, read, need_weights=False)[0][:, 0]
-            hidden = self.cell(torch.cat([self.enter(code), seen], 1), hidden)
-            said.append(self.say(hidden))
-            mean, spread = said[-1].chunk(2, -1)
-            drawn = mean + CALM * spread.clamp(-5, 2).exp() * torch.randn(mean.shape, generator=draw)
-            code = drawn if given is None else given[:, step]
-            codes.append(drawn)
-        return torch.stack(codes, 1), torch.stack(said, 1)
-
-
-class Flow(nn.Module):
-    """Codes out of noise, along the velocity that a transformer says (flow matching, Lipman et al. 2023)."""
-
-    def __init__(self, vocabulary: int, width: int = 128, depth: int = 3):
-        super().__init__()
-        self.read, self.imagine = Reader(vocabulary, width, depth), decoder(width, depth)
-        self.enter, self.say = nn.Linear(CODE, width), nn.Linear(width, CODE)
-        self.time = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))
-        self.frame = nn.Parameter(0.02 * torch.randn(1, STEPS, width))
-
-    def velocity(self, noisy: Tensor, time: Tensor, read: Tensor) -> Tensor:
-        """From noise (time 0) to codes (time 1): [N, STEPS, CODE], [N], and what was read."""
-        x = self.enter(noisy) + self.frame + self.time(time[:, None])[:, None]
-        return self.say(self.imagine(x, read))
-
-    def loss(self, first: Tensor, words: Tensor, codes: Tensor) -> Tensor:
-        """Squared error of the velocity at four moments for each reading, since reading is what costs."""
-        read = self.read(first, words).repeat_interleave(MOMENTS, 0)
-        codes = codes.repeat_interleave(MOMENTS, 0)
-        noise, time = torch.randn_like(codes), torch.rand(len(codes)) ** 1.5
-        noisy = torch.lerp(noise, codes, time[:, None, None])
-        error = self.velocity(noisy, time, read) - (codes - noise)
-        return error.square().unflatten(0, (-1, MOMENTS)).mean(1)
-
-    def sample(self, first: Tensor, words: Tensor, draw: torch.Generator | None = None) -> Tensor:
-        """[N, STEPS, CODE], by Euler's steps."""
-        read = self.read(first, words)
-        codes = torch.randn(len(first), STEPS, CODE, generator=draw)
-        for step in range(EULER):
-            time = torch.full((len(first),), step / EULER)
-            codes = codes + self.velocity(codes, time, read) / EULER
-        return codes
-
-
-MOVERS = {"regression": Regression, "recurrent": Recurrent, "flow": Flow}
-
-
-def words(instruction: str) -> list[str]:
-    """The words of an instruction, in lower case."""
-    return re.findall(r"[a-z]+", instruction.lower())
-
-
-def numbers(instruction: str, vocabulary: Mapping[str, int]) -> list[int]:
-    """Word numbers, WORDS of them: 0 pads, 1 is any word that the vocabulary lacks."""
-    found = [vocabulary.get(word, 1) for word in words(instruction)][:WORDS]
-    return found + [0] * (WORDS - len(found))
+    def forward(self, first: Tensor, codes: Tensor) -> Tensor:
+        """First frames [N, 3, 64, 64] in -1..1 and codes [N, T, CODE] to frames [N, T, 3, 64, 64]."""
+        color, cover = self.arm(codes[..., SHOWN:])
+        return torch.lerp(self.scene(first, codes), color, cover)
 
 
 def with_lora(network: nn.Module, rank: int) -> nn.Module:

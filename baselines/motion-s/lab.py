@@ -1,0 +1,152 @@
+"""What only the lab can teach: `python lab.py hand|arm|renderer`, its clips being those whose hands are known.
+
+hand       the hand reader: where the hand is in a frame, in whatever look, so that it also reads videos without
+           actions (before `train.py codes`)
+arm        the lab's arm: its picture, and what it covers, from where the hand is
+renderer   every weight of the renderer, and the arm over it
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from clips import columns, disguised, furnished, pixels, recolored, shards, warped
+from torch import Tensor
+from torch.nn import functional as F
+from train import BLUR, FRAMES, Course, background, psnr, read, save, settled_encoder, weight_of
+
+from dreamgen_bench.world_models import motion_networks as networks
+
+ROOMS = 4
+"""Of so many shards of siblings one lends its rooms."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Frames uint8 [N, 1 + STEPS, H, W, 3], hands [N, 1 + STEPS, HAND] as codes say them, the empty room [3, H, W]."""
+
+    frames: np.ndarray
+    hands: Tensor
+    empty: Tensor
+
+
+def the_lab(data: Path) -> Lab:
+    frames, states = columns(data, "lab", "states")
+    hands = networks.reached(torch.from_numpy(states))
+    return Lab(frames, hands, pixels(background(frames).numpy()))
+
+
+def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
+    """Steps of 24 clips: the lab furnished, and its arm in other colors before the rooms of siblings."""
+    reader = networks.HandReader()
+    if args.init:
+        read(reader, args.work / f"{args.init}.safetensors")
+    course, rng = Course(reader, args.minutes, args.rate), np.random.default_rng(0)
+    lent = list(shards(args.data, "siblings"))[::ROOMS]
+    rooms = np.concatenate([np.median(clips, 1).astype(np.uint8) for clips, _ in lent])  # the arm moves, the room stays
+    while course.share < 1:
+        index = rng.integers(len(lab.frames), size=24)
+        steps = np.stack([rng.permutation(1 + networks.STEPS)[:FRAMES] for _ in index])
+        clips = pixels(lab.frames[index[:, None], steps])
+        room = pixels(rooms[rng.integers(len(rooms), size=17)])
+        clips = torch.cat([furnished(clips[:7], lab.empty), moved_to(clips[7:], room, lab.empty)])
+        clips = disguised(torch.cat([warped(clips[:4]), clips[4:8], warped(clips[8:])]))
+        with torch.autocast("cpu", torch.bfloat16):
+            found = course.network(clips[:, 0], clips[:, 1:])
+        if course.learn(F.smooth_l1_loss(found.float(), lab.hands[index[:, None], steps[:, 1:]], beta=0.05)):
+            course.report()
+    save(course.average, args.work / "hand.safetensors", steps=course.step)
+
+
+def moved_to(clips: Tensor, rooms: Tensor, empty: Tensor) -> Tensor:
+    """What stands before the empty lab in clips [N, T, 3, H, W], in other colors, before rooms [N, 3, H, W]."""
+    shown = (clips - empty).abs().amax(2, keepdim=True) > 0.15
+    return torch.where(shown, recolored(clips), rooms[:, None])
+
+
+def learn_arm(args: argparse.Namespace, lab: Lab) -> None:
+    """Steps of 24 frames, over rooms that are anything: what hides them wherever the hand is there is the arm."""
+    course, rng = Course(networks.Arm(), args.minutes, args.rate), np.random.default_rng(0)
+    singles, hands = lab.frames.reshape(-1, *lab.frames.shape[2:]), lab.hands.flatten(0, 1)
+    while course.share < 1:
+        index, others = rng.integers(len(singles), size=(2, 24))
+        pictures, room = pixels(singles[index]), any_room(pixels(singles[others]), lab.empty)
+        shown = F.max_pool2d(((pictures - lab.empty).abs().amax(1, keepdim=True) > 0.17).float(), 3, 1, 1)
+        with torch.autocast("cpu", torch.bfloat16):
+            color, cover = course.network((hands[index] + 0.01 * torch.randn(len(index), networks.HAND))[:, None])
+        error = torch.lerp(room, color[:, 0].float(), cover[:, 0].float()) - torch.lerp(room, pictures, shown)
+        if course.learn((error.abs() + error.square()).mean()):
+            course.report()
+    save(course.average, args.work / "arm.safetensors", steps=course.step)
+
+
+def any_room(others: Tensor, empty: Tensor) -> Tensor:
+    """As many rooms as other pictures [N, 3, H, W]: of one color, those pictures upside down, or the empty lab."""
+    draw = torch.rand(len(others), 1, 1, 1)
+    plain = (2 * torch.rand(len(others), 3, 1, 1) - 1).expand_as(others)
+    return torch.where(draw < 0.35, plain, torch.where(draw < 0.7, others.flip(2), empty.expand_as(others)))
+
+
+def learn_renderer(args: argparse.Namespace, lab: Lab) -> None:
+    """Two clips of the lab and two siblings a step.
+
+    In the lab the arm is drawn where teleoperation says that the hand was; siblings, in whose looks no arm is known,
+    keep what the renderer knows of everything else.
+    """
+    siblings = np.concatenate([clips for clips, _ in shards(args.data, "siblings")])[: len(lab.frames)]
+    encoder, renderer, rng = settled_encoder(args.work), networks.LabRenderer(), np.random.default_rng(0)
+    if args.init:
+        read(renderer, args.work / f"{args.init}.safetensors")
+    else:
+        read(renderer.scene, args.work / "renderer.safetensors")
+        read(renderer.arm, args.work / "arm.safetensors")
+    course, all_clips = Course(renderer, args.minutes, args.rate), np.arange(len(siblings))
+    held, known = all_clips[:2400:100], np.delete(all_clips, np.s_[:2400:100])
+
+    def keep() -> None:
+        save(course.average, args.work / "renderer-full.safetensors", steps=course.step)
+        first, later = pixels(lab.frames[held, 0]), pixels(lab.frames[held, 1:])
+        with torch.no_grad():
+            drawn = course.average(first, torch.cat([encoder(first, later), lab.hands[held, 1:]], -1))
+        course.report(**psnr(drawn, later, first))
+
+    while course.share < 1:
+        index = rng.choice(known, size=4)
+        steps = np.stack([np.r_[0, rng.permutation(networks.STEPS)[:FRAMES] + 1] for _ in index])
+        picked = np.concatenate([lab.frames[index[:2]], siblings[index[2:]]])
+        clips = pixels(picked[np.arange(4)[:, None], steps])
+        wanted, shown = furnished(clips, lab.empty), disguised(clips)
+        with torch.autocast("cpu", torch.bfloat16):  # 1.7 times as fast
+            codes = encoder(shown[:, 0], shown[:, 1:])
+            scene = course.network.scene(wanted[:, 0], codes + BLUR * torch.randn_like(codes)).float()
+            hands = lab.hands[index[:2, None], steps[:2, 1:]]
+            color, cover = course.network.arm(hands + 0.01 * torch.randn_like(hands))
+        drawn = torch.cat([torch.lerp(scene[:2], color.float(), cover.float()), scene[2:]])
+        error = drawn - wanted[:, 1:]
+        if course.learn(((error.abs() + error.square()) * weight_of(wanted[:, 1:], wanted[:, 0])).mean()):
+            keep()
+    keep()
+
+
+LEARN = {"hand": learn_hand, "arm": learn_arm, "renderer": learn_renderer}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=LEARN)
+    parser.add_argument("--data", type=Path, default=Path("runs/sim-data"), help="of baselines/sim-data")
+    parser.add_argument("--work", type=Path, default=Path("runs/motion-s"), help="for the weights")
+    parser.add_argument("--init", default="", help="name of the weights from which it goes on")
+    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    args.work.mkdir(parents=True, exist_ok=True)
+    LEARN[args.what](args, the_lab(args.data))
+
+
+if __name__ == "__main__":
+    main()
