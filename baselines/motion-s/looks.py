@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from clips import Clips, explained, pixels
 from torch import Tensor
-from train import settled_encoder, trained_mover
+from train import code_readers, trained_mover
 
 from dreamgen_bench import suites
 from dreamgen_bench.envs import start
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=2, help="task of the suite")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    encoder, clips = settled_encoder(args.work), Clips(args.work, "siblings-held")
+    code_of, clips = code_readers(args.work), Clips(args.work, "siblings-held")
     mover = trained_mover(args.work, args.mover)[0].eval()
     tasks = suites.load("metaworld-behavior-v1").tasks[:: args.every]
     words = torch.tensor([movers.numbers(task.instruction, clips.known) for task in tasks])
@@ -44,7 +44,7 @@ def main() -> None:
     print("| look | by the lab's codes | by the mover |\n|---|---|---|")
     for look in LOOKS:
         shown = torch.stack([acted(task, look) for task in tasks])
-        codes = clips.scaled(torch.cat([encoder(clip[:1], clip[None, 1:]) for clip in shown]))
+        codes = clips.scaled(torch.cat([code_of(clip[:1], clip[None, 1:]) for clip in shown]))
         lab = codes if lab is None else lab
         said = mover.sample(shown[:, 0], words, torch.Generator().manual_seed(1))
         print(f"| {look} | {explained(lab, codes):.2f} | {explained(said, codes):.2f} |", flush=True)

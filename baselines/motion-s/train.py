@@ -206,15 +206,20 @@ def train_renderer(args: argparse.Namespace) -> None:
     keep()
 
 
+def code_readers(work: Path) -> Callable[[Tensor, Tensor], Tensor]:
+    """What reads whole codes: first frames [N, 3, H, W], later ones [N, T, 3, H, W] to [N, T, CODE]."""
+    encoder, hands = settled_encoder(work), read(networks.HandReader(), work / "hand.safetensors").eval()
+    return lambda first, later: torch.cat([encoder(first, later), hands(first, later)], -1)
+
+
 @torch.no_grad()
 def coded(work: Path, frames: np.ndarray) -> np.ndarray:
     """Codes of clips, float16 [N, STEPS, CODE]."""
     torch.set_num_threads(1)
-    readers, codes = (settled_encoder(work), read(networks.HandReader(), work / "hand.safetensors")), []
+    code_of, codes = code_readers(work), []
     with torch.autocast("cpu", torch.bfloat16):
         for part in np.array_split(frames, math.ceil(len(frames) / 8)):
-            first, later = pixels(part[:, 0]), pixels(part[:, 1:])
-            codes.append(torch.cat([reader(first, later) for reader in readers], -1).half().numpy())
+            codes.append(code_of(pixels(part[:, 0]), pixels(part[:, 1:])).half().numpy())
     return np.concatenate(codes)
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamgen_bench.world_models.motion_networks import HandReader, LabRenderer
+from dreamgen_bench.world_models.motion_networks import LabRenderer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "motion-s"))
 from clips import pixels
-from train import read, settled_encoder
+from train import code_readers, read
 
 WAN = Path(__file__).parents[2] / "dreamgen_bench/weights/wan-s"
 Redraw = Callable[[Tensor], Tensor]
@@ -38,13 +38,12 @@ def by_wan() -> Redraw:
 
 def by_motion(work: Path) -> Redraw:
     """Drawn by the lab's renderer of `motion-s` from the true codes."""
-    readers = settled_encoder(work), read(HandReader(), work / "hand.safetensors").eval()
+    code_of = code_readers(work)
     renderer = read(LabRenderer(), work / "renderer-full.safetensors").eval()
 
     def redraw(clip: Tensor) -> Tensor:
         first, later = clip[None, 0], clip[None, 1:]
-        codes = torch.cat([reader(first, later) for reader in readers], -1)
-        return torch.cat([first, renderer(first, codes)[0]])
+        return torch.cat([first, renderer(first, code_of(first, later))[0]])
 
     return redraw
 
