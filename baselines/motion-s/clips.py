@@ -40,8 +40,7 @@ def disguised(clips: Tensor) -> Tensor:
     is plain and most are lighter than the arm.
     """
     count, _, _, height, width = clips.shape
-    mix = torch.stack([torch.eye(3)[torch.randperm(3)] for _ in range(count)]) + 0.2 * torch.randn(count, 3, 3)
-    mixed = torch.einsum("ntchw,ncd->ntdhw", clips + 1, mix) * (0.6 + 0.7 * torch.rand(count, 1, 1, 1, 1)) - 1
+    mixed = in_other_colors(clips, wild=0.2, light=(0.6, 1.3))
     turned = (torch.rand(count, 1, 1, 1, 1) < 0.4) & (torch.rand(count, 1, 3, 1, 1) < 0.7)
     mixed = torch.where(turned, -mixed.clamp(-1, 1), mixed)
     y, x = networks.coordinates(count, height)[:, :, None].unbind(1)
@@ -63,7 +62,7 @@ def furnished(clips: Tensor, empty: Tensor) -> Tensor:
     """
     side, out = clips.shape[-1], clips.clone()
     for i in range(len(clips)):
-        shown = (clips[i] - empty).abs().amax(1, keepdim=True) > 0.17
+        shown = standing(clips[i], empty)
         if shown.float().mean() > 0.5 or torch.rand(()) < 0.3:
             continue
         room = empty.clone()
@@ -80,10 +79,21 @@ def furnished(clips: Tensor, empty: Tensor) -> Tensor:
 def recolored(clips: Tensor) -> Tensor:
     """Clips [N, T, 3, H, W], four of five in colors that are mixed much more than any disguise: other robots' arms."""
     count = len(clips)
-    mix = torch.stack([torch.eye(3)[torch.randperm(3)] for _ in range(count)]) + 0.35 * torch.randn(count, 3, 3)
-    light, tint = 0.5 + 0.9 * torch.rand(count, 1, 1, 1, 1), 0.3 * torch.randn(count, 1, 3, 1, 1)
-    mixed = torch.einsum("ntchw,ncd->ntdhw", clips + 1, mix) * light + tint - 1
+    mixed = in_other_colors(clips, wild=0.35, light=(0.5, 1.4)) + 0.3 * torch.randn(count, 1, 3, 1, 1)
     return torch.where(torch.rand(count, 1, 1, 1, 1) < 0.8, mixed.clamp(-1, 1), clips)
+
+
+def in_other_colors(clips: Tensor, *, wild: float, light: tuple[float, float]) -> Tensor:
+    """Clips [N, T, 3, H, W], colors of each in another order and mixed so `wild`ly, in a `light` from least to most."""
+    count, (least, most) = len(clips), light
+    mix = torch.stack([torch.eye(3)[torch.randperm(3)] for _ in range(count)]) + wild * torch.randn(count, 3, 3)
+    shine = least + (most - least) * torch.rand(count, 1, 1, 1, 1)
+    return torch.einsum("ntchw,ncd->ntdhw", clips + 1, mix) * shine - 1
+
+
+def standing(pictures: Tensor, empty: Tensor, least: float = 0.17) -> Tensor:
+    """Where pictures [..., 3, H, W] differ from the empty room [3, H, W]; bool [..., 1, H, W]."""
+    return (pictures - empty).abs().amax(-3, keepdim=True) > least
 
 
 def warped(clips: Tensor) -> Tensor:
@@ -102,20 +112,22 @@ def warped(clips: Tensor) -> Tensor:
     return flat.unflatten(0, (count, steps))
 
 
+def paths_of(folder: Path, what: str) -> list[Path]:
+    """The shards of a set; the held-out ones are in no other."""
+    paths = sorted(path for pattern in SETS[what] for path in folder.glob(pattern))
+    return [path for path in paths if what.endswith("held") or path.name not in HELD]
+
+
 def columns(folder: Path, what: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Frames of a set, and another column of its shards."""
-    paths = sorted(path for pattern in SETS[what] for path in folder.glob(pattern) if path.name not in HELD)
-    found = [(shard["frames"], shard[name]) for shard in map(np.load, paths)]
+    found = [(shard["frames"], shard[name]) for shard in map(np.load, paths_of(folder, what))]
     frames, others = zip(*found, strict=True)
     return np.concatenate(frames), np.concatenate(others)
 
 
 def shards(folder: Path, what: str) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """Frames and behaviors of each shard of a set; the held-out ones are in no other."""
-    paths = sorted(path for pattern in SETS[what] for path in folder.glob(pattern))
-    for path in paths:
-        if path.name in HELD and not what.endswith("held"):
-            continue
+    """Frames and behaviors of each shard of a set."""
+    for path in paths_of(folder, what):
         with np.load(path) as shard:
             yield shard["frames"], shard["behavior"].tolist() if "behavior" in shard else []
 

@@ -8,14 +8,15 @@ renderer   every weight of the renderer, and the arm over it
 
 import argparse
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from clips import columns, disguised, furnished, pixels, recolored, shards, warped
+from clips import columns, disguised, furnished, pixels, recolored, shards, standing, warped
 from torch import Tensor
 from torch.nn import functional as F
-from train import BLUR, FRAMES, Course, background, psnr, read, save, settled_encoder, weight_of
+from train import BLUR, FRAMES, Course, background, drawing_loss, drawn_steps, psnr, read, save, settled_encoder
 
 from dreamgen_bench.world_models import motion_networks as networks
 
@@ -44,7 +45,7 @@ def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
     if args.init:
         read(reader, args.work / f"{args.init}.safetensors")
     course, rng = Course(reader, args.minutes, args.rate), np.random.default_rng(0)
-    lent = list(shards(args.data, "siblings"))[::ROOMS]
+    lent = islice(shards(args.data, "siblings"), 0, None, ROOMS)
     rooms = np.concatenate([np.median(clips, 1).astype(np.uint8) for clips, _ in lent])  # the arm moves, the room stays
     while course.share < 1:
         index = rng.integers(len(lab.frames), size=24)
@@ -62,8 +63,7 @@ def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
 
 def moved_to(clips: Tensor, rooms: Tensor, empty: Tensor) -> Tensor:
     """What stands before the empty lab in clips [N, T, 3, H, W], in other colors, before rooms [N, 3, H, W]."""
-    shown = (clips - empty).abs().amax(2, keepdim=True) > 0.15
-    return torch.where(shown, recolored(clips), rooms[:, None])
+    return torch.where(standing(clips, empty, 0.15), recolored(clips), rooms[:, None])
 
 
 def learn_arm(args: argparse.Namespace, lab: Lab) -> None:
@@ -73,7 +73,7 @@ def learn_arm(args: argparse.Namespace, lab: Lab) -> None:
     while course.share < 1:
         index, others = rng.integers(len(singles), size=(2, 24))
         pictures, room = pixels(singles[index]), any_room(pixels(singles[others]), lab.empty)
-        shown = F.max_pool2d(((pictures - lab.empty).abs().amax(1, keepdim=True) > 0.17).float(), 3, 1, 1)
+        shown = F.max_pool2d(standing(pictures, lab.empty).float(), 3, 1, 1)
         with torch.autocast("cpu", torch.bfloat16):
             color, cover = course.network((hands[index] + 0.01 * torch.randn(len(index), networks.HAND))[:, None])
         error = torch.lerp(room, color[:, 0].float(), cover[:, 0].float()) - torch.lerp(room, pictures, shown)
@@ -114,7 +114,7 @@ def learn_renderer(args: argparse.Namespace, lab: Lab) -> None:
 
     while course.share < 1:
         index = rng.choice(known, size=4)
-        steps = np.stack([np.r_[0, rng.permutation(networks.STEPS)[:FRAMES] + 1] for _ in index])
+        steps = drawn_steps(rng, len(index))
         picked = np.concatenate([lab.frames[index[:2]], siblings[index[2:]]])
         clips = pixels(picked[np.arange(4)[:, None], steps])
         wanted, shown = furnished(clips, lab.empty), disguised(clips)
@@ -124,8 +124,7 @@ def learn_renderer(args: argparse.Namespace, lab: Lab) -> None:
             hands = lab.hands[index[:2, None], steps[:2, 1:]]
             color, cover = course.network.arm(hands + 0.01 * torch.randn_like(hands))
         drawn = torch.cat([torch.lerp(scene[:2], color.float(), cover.float()), scene[2:]])
-        error = drawn - wanted[:, 1:]
-        if course.learn(((error.abs() + error.square()) * weight_of(wanted[:, 1:], wanted[:, 0])).mean()):
+        if course.learn(drawing_loss(drawn, wanted[:, 1:], wanted[:, 0])):
             keep()
     keep()
 

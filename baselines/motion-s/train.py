@@ -148,14 +148,24 @@ def learn_drawing(
     rng = np.random.default_rng(0)
     while course.share < 1:
         index = rng.integers(len(frames), size=4)
-        chosen = np.stack([rng.permutation(networks.STEPS)[:FRAMES] + 1 for _ in index])
-        clips = pixels(frames[index[:, None], np.pad(chosen, ((0, 0), (1, 0)))])
+        clips = pixels(frames[index[:, None], drawn_steps(rng, len(index))])
         wanted = looks(clips)
         first, later = wanted[:, 0], wanted[:, 1:]
         with torch.autocast("cpu", torch.bfloat16):  # 1.7 times as fast
-            error = draw(disguised(clips), first) - later
-        if course.learn(((error.abs() + error.square()) * weight_of(later, first)).mean()):
+            drawn = draw(disguised(clips), first)
+        if course.learn(drawing_loss(drawn, later, first)):
             yield
+
+
+def drawn_steps(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Of `count` clips the first frame and FRAMES others: int [count, 1 + FRAMES]."""
+    return np.stack([np.r_[0, rng.permutation(networks.STEPS)[:FRAMES] + 1] for _ in range(count)])
+
+
+def drawing_loss(drawn: Tensor, frames: Tensor, first: Tensor) -> Tensor:
+    """Of frames [N, T, 3, H, W] as they were drawn into first ones [N, 3, H, W]."""
+    error = drawn - frames
+    return ((error.abs() + error.square()) * weight_of(frames, first)).mean()
 
 
 def train_code(args: argparse.Namespace) -> None:
@@ -275,8 +285,8 @@ def new_mover(size: Size) -> nn.Module:
     return movers.MOVERS[kind](len(vocabulary()) + 2, width, depth)
 
 
-def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size]:
-    """A mover by the name of its weights, and what it is, as its file says."""
+def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size, tuple[int, float]]:
+    """A mover by the name of its weights, what it is, and its steps and minutes so far, as its file says."""
     path = work / f"{name}.safetensors"
     with safe_open(path, "pt") as file:
         said = file.metadata()
@@ -285,7 +295,7 @@ def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size]:
     del weights["mean"], weights["spread"]
     mover = new_mover(size)
     mover.load_state_dict(weights)
-    return mover, size
+    return mover, size, (int(said["steps"]), float(said["minutes"]))
 
 
 def keep_mover(course: Course, path: Path, clips: Clips, size: Size, before: tuple[int, float] = (0, 0.0)) -> None:
@@ -303,9 +313,7 @@ def train_mover(args: argparse.Namespace) -> None:
     size: Size = args.kind, args.width, args.depth
     before = (0, 0.0)
     if args.init:
-        mover, size = trained_mover(args.work, args.init)
-        with safe_open(args.work / f"{args.init}.safetensors", "pt") as file:
-            before = int(file.metadata()["steps"]), float(file.metadata()["minutes"])
+        mover, size, before = trained_mover(args.work, args.init)
     else:
         mover = new_mover(size)
         seen = load_file(args.work / "renderer.safetensors")  # it already knows looks; the last map is of another width
@@ -328,7 +336,7 @@ def train_mover(args: argparse.Namespace) -> None:
 def adapt_mover(args: argparse.Namespace) -> None:
     """A trained mover, half on demonstrations in the lab, half on what it knows; of LoRA what was added is kept."""
     clips, known, held, lab = (Clips(args.work, what) for what in ("demos", "siblings", "siblings-held", "demos-held"))
-    mover, size = trained_mover(args.work, args.name)
+    mover, size, _ = trained_mover(args.work, args.name)
     mover = networks.with_lora(mover, args.lora) if args.lora else mover
     course = Course(mover, args.minutes, args.rate, horizon=0.99)
 
