@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clips import INSTRUCTIONS, WORDINGS, Clips, pixels
+from clips import INSTRUCTIONS, WORDINGS, Clips
+from pictures import pixels
 from train import trained_mover
 
 from dreamgen_bench import stats

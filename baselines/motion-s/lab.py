@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clips import columns, disguised, furnished, pixels, recolored, shards, standing, warped
+from clips import columns, shards
+from hands import HandReader, lesson
+from pictures import background, disguised, furnished, pixels, standing
+from places import rarity
 from torch import Tensor
 from torch.nn import functional as F
-from train import BLUR, FRAMES, Course, background, drawing_loss, drawn_steps, psnr, read, save, settled_encoder
+from train import BLUR, Course, drawing_loss, drawn_steps, psnr, read, save, settled_encoder
 
 from dreamgen_bench.world_models import motion_networks as networks
 
@@ -26,44 +29,39 @@ ROOMS = 4
 
 @dataclass(frozen=True)
 class Lab:
-    """Frames uint8 [N, 1 + STEPS, H, W, 3], hands [N, 1 + STEPS, HAND] as codes say them, the empty room [3, H, W]."""
+    """Frames uint8 [N, 1 + STEPS, H, W, 3], hands [N, 1 + STEPS, HAND] as codes say them, the empty room [3, H, W].
+
+    And how often to draw a frame for its hand's place [N * (1 + STEPS)], 1 in all.
+    """
 
     frames: np.ndarray
     hands: Tensor
     empty: Tensor
+    often: np.ndarray
 
 
 def the_lab(data: Path) -> Lab:
     frames, states = columns(data, "lab", "states")
     hands = networks.reached(torch.from_numpy(states))
-    return Lab(frames, hands, pixels(background(frames).numpy()))
+    often = rarity(states[..., :3])
+    return Lab(frames, hands, pixels(background(frames).numpy()), often / often.sum())
 
 
 def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
     """Steps of 24 clips: the lab furnished, and its arm in other colors before the rooms of siblings."""
-    reader = networks.HandReader()
+    reader = HandReader()
     if args.init:
         read(reader, args.work / f"{args.init}.safetensors")
     course, rng = Course(reader, args.minutes, args.rate), np.random.default_rng(0)
     lent = islice(shards(args.data, "siblings"), 0, None, ROOMS)
     rooms = np.concatenate([np.median(clips, 1).astype(np.uint8) for clips, _ in lent])  # the arm moves, the room stays
     while course.share < 1:
-        index = rng.integers(len(lab.frames), size=24)
-        steps = np.stack([rng.permutation(1 + networks.STEPS)[:FRAMES] for _ in index])
-        clips = pixels(lab.frames[index[:, None], steps])
-        room = pixels(rooms[rng.integers(len(rooms), size=17)])
-        clips = torch.cat([furnished(clips[:7], lab.empty), moved_to(clips[7:], room, lab.empty)])
-        clips = disguised(torch.cat([warped(clips[:4]), clips[4:8], warped(clips[8:])]))
+        landmarks, frames, index, shown = lesson(lab.frames, lab.often, rooms, lab.empty, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            found = course.network(clips[:, 0], clips[:, 1:])
-        if course.learn(F.smooth_l1_loss(found.float(), lab.hands[index[:, None], steps[:, 1:]], beta=0.05)):
+            found = course.network(landmarks, frames)
+        if course.learn(F.smooth_l1_loss(found.float(), lab.hands[index[:, None], shown], beta=0.05)):
             course.report()
     save(course.average, args.work / "hand.safetensors", steps=course.step)
-
-
-def moved_to(clips: Tensor, rooms: Tensor, empty: Tensor) -> Tensor:
-    """What stands before the empty lab in clips [N, T, 3, H, W], in other colors, before rooms [N, 3, H, W]."""
-    return torch.where(standing(clips, empty, 0.15), recolored(clips), rooms[:, None])
 
 
 def learn_arm(args: argparse.Namespace, lab: Lab) -> None:

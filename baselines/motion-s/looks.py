@@ -8,7 +8,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from clips import Clips, explained, pixels
+from clips import Clips, explained
+from pictures import pixels
 from torch import Tensor
 from train import code_readers, trained_mover
 

@@ -14,7 +14,6 @@ import copy
 import json
 import math
 import multiprocessing
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,7 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clips import Clips, disguised, explained, furnished, pixels, shards, vocabulary
+from clips import Clips, explained, shards, vocabulary
+from hands import HandReader
+from pictures import background, disguised, furnished, pixels
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -31,9 +32,6 @@ from torch.nn import functional as F
 
 from dreamgen_bench.world_models import motion_movers as movers
 from dreamgen_bench.world_models import motion_networks as networks
-
-sys.path.append(str(Path(__file__).parents[1] / "sim-data"))  # last: it has a clips.py too
-from pictures import background
 
 RUNGS = (0.04, 0.12, 0.35)  # shares of a mover's training at which its weights are kept: the family's lesser members
 FRAMES = 4  # of a clip, drawn to a step
@@ -218,8 +216,12 @@ def train_renderer(args: argparse.Namespace) -> None:
 
 def code_readers(work: Path) -> Callable[[Tensor, Tensor], Tensor]:
     """What reads whole codes: first frames [N, 3, H, W], later ones [N, T, 3, H, W] to [N, T, CODE]."""
-    encoder, hands = settled_encoder(work), read(networks.HandReader(), work / "hand.safetensors").eval()
-    return lambda first, later: torch.cat([encoder(first, later), hands(first, later)], -1)
+    encoder, hands = settled_encoder(work), read(HandReader(), work / "hand.safetensors").eval()
+
+    def whole(first: Tensor, later: Tensor) -> Tensor:
+        return torch.cat([encoder(first, later), hands.read(torch.cat([first[:, None], later], 1))], -1)
+
+    return whole
 
 
 @torch.no_grad()

@@ -1,16 +1,19 @@
-"""Pictures of the lab, changed in every way that leaves the robot where it is: what IDMs are trained on."""
+"""Pictures of the lab, changed in ways that leave the robot where it is: what IDMs and world models are trained on."""
+
+import math
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 
-def background(frames: np.ndarray) -> torch.Tensor:
+def background(frames: np.ndarray) -> Tensor:
     """The empty lab: the median of many first and last frames; float [64, 64, 3] in 0..255."""
     return torch.from_numpy(np.median(np.concatenate([frames[:200, 8], frames[:200, -1]]), axis=0)).float()
 
 
-def augmented(x: torch.Tensor, empty: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+def augmented(x: Tensor, empty: Tensor, rng: torch.Generator) -> Tensor:
     """[N, frames, 64, 64, 3] in 0..255, every sample changed in its own way but constant over its frames.
 
     What stands before the empty lab (arm, puck, marker) is kept and the lab behind it is rebuilt: another color, other
@@ -19,7 +22,7 @@ def augmented(x: torch.Tensor, empty: torch.Tensor, rng: torch.Generator) -> tor
     """
     n = len(x)
 
-    def uniform(*shape: int) -> torch.Tensor:
+    def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=rng)
 
     shown = ((x - empty).abs().amax(-1, keepdim=True) > 22).float()
@@ -41,13 +44,11 @@ def augmented(x: torch.Tensor, empty: torch.Tensor, rng: torch.Generator) -> tor
     return (x + torch.randn(x.shape, generator=rng) * 6 * uniform(n, 1, 1, 1, 1)).clamp(0, 255)
 
 
-def with_boxes(
-    picture: torch.Tensor, rng: torch.Generator, *, boxes: int, often: float, largest: float
-) -> torch.Tensor:
+def with_boxes(picture: Tensor, rng: torch.Generator, *, boxes: int, often: float, largest: float) -> Tensor:
     """[N, 64, 64, 3] with up to so many boxes of one color each, `largest` pixels from middle to side at most."""
     n, grid = len(picture), torch.arange(64.0)
 
-    def uniform(*shape: int) -> torch.Tensor:
+    def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=rng)
 
     for _ in range(boxes):
@@ -59,3 +60,93 @@ def with_boxes(
         paint = (inside.float() * there)[..., None]
         picture = picture * (1 - paint) + paint * uniform(n, 1, 1, 3) * 255
     return picture
+
+
+def pixels(frames: np.ndarray) -> Tensor:
+    """uint8 [..., H, W, 3] to float [..., 3, H, W] in -1..1."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3))).float() / 127.5 - 1
+
+
+def disguised(clips: Tensor) -> Tensor:
+    """Clips [N, T, 3, H, W], half of them in another look: colors mixed, dark for light, a grain like wood's.
+
+    What moves is the same in any look, so its code must be. Meta-World's table is of planks and dark, every drawn room
+    is plain and most are lighter than the arm.
+    """
+    count, _, _, height, width = clips.shape
+    mixed = in_other_colors(clips, wild=0.2, light=(0.6, 1.3))
+    turned = (torch.rand(count, 1, 1, 1, 1) < 0.4) & (torch.rand(count, 1, 3, 1, 1) < 0.7)
+    mixed = torch.where(turned, -mixed.clamp(-1, 1), mixed)
+    line = torch.linspace(-1, 1, height)
+    y, x = line[None, None, :, None], line[None, None, None, :]
+    waves, along = 2 + 30 * torch.rand(count, 1, 1, 1), math.pi * torch.rand(count, 1, 1, 1)
+    bent = 0.3 * F.interpolate(torch.randn(count, 1, 5, 5), size=(height, width), mode="bicubic")
+    grain = torch.sin(waves * (x * along.cos() + y * along.sin() + bent))
+    patches = F.interpolate(torch.randn(count, 1, 12, 12), size=(height, width))
+    strength = 0.35 * torch.rand(count, 2, 1, 1) ** 2
+    pattern = 1 + strength[:, :1] * grain + strength[:, 1:] * patches
+    worn = ((mixed + 1) * pattern[:, None] - 1).clamp(-1, 1)
+    return torch.where(torch.rand(count, 1, 1, 1, 1) < 0.5, worn, clips)
+
+
+def furnished(clips: Tensor, empty: Tensor) -> Tensor:
+    """Clips [N, T, 3, H, W], those of the empty room with pieces of the others' first frames standing in it.
+
+    An arm that was only seen above a bare table is drawn as a haze beside anything else. Clips of other rooms differ
+    from the empty one nearly everywhere, and stay as they are.
+    """
+    side, out = clips.shape[-1], clips.clone()
+    for i in range(len(clips)):
+        shown = standing(clips[i], empty)
+        if shown.float().mean() > 0.5 or torch.rand(()) < 0.3:
+            continue
+        room = empty.clone()
+        for _ in range(int(torch.randint(1, 5, ()))):
+            height, width = (int(size) for size in torch.randint(6, 36, (2,)))
+            top, left, y, x = (int(torch.randint(side - size, ())) for size in (height, width, height, width))
+            piece = clips[int(torch.randint(len(clips), ())), 0, :, y : y + height, x : x + width]
+            color = 2 * torch.rand(3, 1, 1) - 1
+            room[:, top : top + height, left : left + width] = piece if torch.rand(()) < 0.6 else color
+        out[i] = torch.where(shown, clips[i], room)
+    return out
+
+
+def recolored(clips: Tensor) -> Tensor:
+    """Clips [N, T, 3, H, W], four of five in colors that are mixed much more than any disguise: other robots' arms."""
+    count = len(clips)
+    mixed = in_other_colors(clips, wild=0.35, light=(0.5, 1.4)) + 0.3 * torch.randn(count, 1, 3, 1, 1)
+    return torch.where(torch.rand(count, 1, 1, 1, 1) < 0.8, mixed.clamp(-1, 1), clips)
+
+
+def moved_to(clips: Tensor, rooms: Tensor, empty: Tensor) -> Tensor:
+    """What stands before the empty lab in clips [N, T, 3, H, W], in other colors, before rooms [N, 3, H, W]."""
+    return torch.where(standing(clips, empty, 0.15), recolored(clips), rooms[:, None])
+
+
+def in_other_colors(clips: Tensor, *, wild: float, light: tuple[float, float]) -> Tensor:
+    """Clips [N, T, 3, H, W], colors of each in another order and mixed so `wild`ly, in a `light` from least to most."""
+    count, (least, most) = len(clips), light
+    mix = torch.stack([torch.eye(3)[torch.randperm(3)] for _ in range(count)]) + wild * torch.randn(count, 3, 3)
+    shine = least + (most - least) * torch.rand(count, 1, 1, 1, 1)
+    return torch.einsum("ntchw,ncd->ntdhw", clips + 1, mix) * shine - 1
+
+
+def standing(pictures: Tensor, empty: Tensor, least: float = 0.17) -> Tensor:
+    """Where pictures [..., 3, H, W] differ from the empty room [3, H, W]; bool [..., 1, H, W]."""
+    return (pictures - empty).abs().amax(-3, keepdim=True) > least
+
+
+def warped(clips: Tensor) -> Tensor:
+    """Clips as cameras see them that are mounted slightly otherwise: turned by 5 degrees, nearer, aside."""
+    count, steps, _, height, width = clips.shape
+    turn, scale = math.radians(10) * (torch.rand(count) - 0.5), 1 + 0.14 * (torch.rand(count) - 0.5)
+    aside = 0.16 * (torch.rand(count, 2) - 0.5)
+    rows = [
+        torch.stack([scale * turn.cos(), -scale * turn.sin(), aside[:, 0]], 1),
+        torch.stack([scale * turn.sin(), scale * turn.cos(), aside[:, 1]], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), (count, 3, height, width), align_corners=False)
+    flat = F.grid_sample(
+        clips.flatten(0, 1), grid.repeat_interleave(steps, 0), padding_mode="border", align_corners=False
+    )
+    return flat.unflatten(0, (count, steps))

@@ -173,30 +173,6 @@ def convolved(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequen
     return nn.Sequential(nn.Conv2d(inner, outer, kernel, stride, kernel // 2), nn.GroupNorm(8, outer), nn.SiLU())
 
 
-class HandReader(nn.Module):
-    """Finds where the hand is and how wide it grips, in a frame seen beside another of its clip (training only)."""
-
-    def __init__(self, width: int = 32):
-        super().__init__()
-        self.see = nn.Sequential(
-            convolved(8, width, 5, 2),
-            convolved(width, 2 * width, 3, 2),
-            convolved(2 * width, 3 * width, 3, 2),
-            convolved(3 * width, 3 * width, 3),
-            nn.Conv2d(3 * width, 48, 1),
-            nn.Flatten(),
-            nn.Linear(48 * 64, 256),
-            nn.SiLU(),
-            nn.Linear(256, HAND),
-        )
-
-    def forward(self, first: Tensor, frames: Tensor) -> Tensor:
-        """[N, 3, 64, 64] and [N, T, 3, 64, 64] to [N, T, HAND]."""
-        count, steps = frames.shape[:2]
-        pair = torch.cat([first.repeat_interleave(steps, 0), frames.flatten(0, 1)], 1)
-        return self.see(torch.cat([pair, coordinates(len(pair), 64)], 1)).unflatten(0, (count, steps))
-
-
 class Arm(nn.Module):
     """The lab's own arm: its picture follows from where the hand is, and so it is drawn sharp, whatever stands near."""
 

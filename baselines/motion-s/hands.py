@@ -1,0 +1,58 @@
+"""Where the hand is in videos without actions, in whatever look: the hand reader, which teleoperation teaches."""
+
+import numpy as np
+import torch
+from pictures import disguised, furnished, moved_to, pixels, warped
+from torch import Tensor, nn
+
+from dreamgen_bench.world_models import motion_networks as networks
+
+LANDMARKS = (0, 4, 8, 12, 16)
+"""Steps at which a clip is looked at to know its room."""
+SHOWN = 3
+"""Frames of a clip to read from, drawn to a step."""
+
+
+class HandReader(nn.Module):
+    """Finds where the hand is and how wide it grips, in a frame seen beside what its clip shows else."""
+
+    def __init__(self, width: int = 32):
+        super().__init__()
+        self.see = nn.Sequential(
+            networks.convolved(14, width, 5, 2),
+            networks.convolved(width, 2 * width, 3, 2),
+            networks.convolved(2 * width, 3 * width, 3, 2),
+            networks.convolved(3 * width, 3 * width, 3),
+            nn.Conv2d(3 * width, 48, 1),
+            nn.Flatten(),
+            nn.Linear(48 * 64, 256),
+            nn.SiLU(),
+            nn.Linear(256, networks.HAND),
+        )
+
+    def forward(self, landmarks: Tensor, frames: Tensor) -> Tensor:
+        """The clips at LANDMARKS [N, 5, 3, 64, 64] and frames of them [N, T, 3, 64, 64] to [N, T, HAND].
+
+        The arm moves and the room stays: the median of a clip is a room without an arm, or nearly.
+        """
+        count, steps = frames.shape[:2]
+        room = torch.cat([landmarks[:, 0], landmarks[:, -1], landmarks.median(1).values], 1)
+        seen = torch.cat([room.repeat_interleave(steps, 0), frames.flatten(0, 1)], 1)
+        return self.see(torch.cat([seen, networks.coordinates(len(seen), 64)], 1)).unflatten(0, (count, steps))
+
+    def read(self, clips: Tensor) -> Tensor:
+        """Hands in all frames but the first of clips [N, 1 + STEPS, 3, 64, 64]."""
+        return self(clips[:, LANDMARKS], clips[:, 1:])
+
+
+def lesson(frames: np.ndarray, often: np.ndarray, rooms: np.ndarray, empty: Tensor, rng: np.random.Generator):
+    """24 clips of the lab in other looks, at LANDMARKS and SHOWN frames more; and which frames [24], [24, SHOWN]."""
+    index, step = np.divmod(rng.choice(len(often), 24, p=often), 1 + networks.STEPS)
+    shown = np.stack([rng.integers(1 + networks.STEPS, size=SHOWN) for _ in index])
+    shown[:, 0] = step
+    steps = np.concatenate([np.broadcast_to(LANDMARKS, (24, len(LANDMARKS))), shown], 1)
+    clips = pixels(frames[index[:, None], steps])
+    room = pixels(rooms[rng.integers(len(rooms), size=17)])
+    clips = torch.cat([furnished(clips[:7], empty), moved_to(clips[7:], room, empty)])
+    clips = disguised(torch.cat([warped(clips[:4]), clips[4:8], warped(clips[8:])]))
+    return clips[:, : len(LANDMARKS)], clips[:, len(LANDMARKS) :], index, shown
