@@ -188,6 +188,12 @@ def smeared(clip: Clip, rng: np.random.Generator) -> Asked:
     return Asked(frames=frames, questions=[(clip.behavior, 0, 1.0)], behavior=clip.behavior, done=None)
 
 
+def ignored(clip: Clip, rng: np.random.Generator) -> Asked:
+    """The hand does it and every thing stays where it was. Whether that could happen isn't asked."""
+    questions = [(clip.behavior, 0, SUCCESS_WEIGHT)]
+    return Asked(frames=clip.broken, questions=questions, behavior=clip.behavior, done=None)
+
+
 def with_block(frames: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
     """A block painted over still parts of the frames, which appears, vanishes or teleports, or (kind '') stays."""
     height, width = rng.integers(4, 12, 2)

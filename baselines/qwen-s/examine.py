@@ -70,6 +70,7 @@ def examination(held: Sequence[C.Clip]) -> dict[str, list[C.Asked]]:
     def of(clip: C.Clip, frames: np.ndarray, behavior: int) -> C.Asked:
         return C.Asked(frames=frames, questions=[(behavior, 1, 1.0)], behavior=clip.behavior, done=None)
 
+    unmoved, held = [c for c in held if c.kind == "ignored"], [c for c in held if c.kind != "ignored"]
     well = [c for c in held if c.behavior in c.done]
     ill = [c for c in held if c.behavior not in c.done]
     near = [(c, b) for c in held for b in c.partners if b not in c.done]
@@ -80,6 +81,8 @@ def examination(held: Sequence[C.Clip]) -> dict[str, list[C.Asked]]:
         "IF other": [of(c, c.frames, C.other(dataclasses.replace(c, partners=()), rng)) for c in well],
         "IF static": [of(c, C.static(c, rng).frames, c.behavior) for c in held],
         "IF reversed": [of(c, c.frames[::-1], c.behavior) for c in well],
+        "IF ignored": [of(c, c.broken, c.behavior) for c in unmoved],
+        "IF not ignored": [of(c, c.frames, c.behavior) for c in unmoved],
         "PA sound": [of(c, c.frames, C.PHYSICS) for c in held],
         "PA static": [of(c, C.static(c, rng).frames, C.PHYSICS) for c in held],
     }
@@ -118,7 +121,7 @@ def markdown(table: dict[str, tuple[float, int]]) -> str:
     return "\n".join(rows)
 
 
-KEPT = {"IF": 0.96, "PA": 0.90}
+KEPT = {"IF": 0.95, "PA": 0.90}
 """Share of the successes, and of the sound clips, that calibration lets the judge answer 1 on its shards."""
 
 

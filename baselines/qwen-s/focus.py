@@ -1,8 +1,8 @@
 """The judge's last minutes, on what it overlooked: `python focus.py focus --out OUT --minutes 11 --lr 1e-3`.
 
 It goes on from OUT/state.pt and leaves the state there, for `train.py finish`. A batch is of pairs, one clip as it was
-and broken: a quarter with the puck gone or elsewhere, a fifth with a glitch that is no kind of any suite, an eighth
-smeared until nothing can be made out; the rest keeps what was learnt.
+and broken: with the puck gone or elsewhere, with a glitch that is no kind of any suite, smeared until nothing can be
+made out, or with things that stay where they are whatever the hand does; the rest keeps what was learnt.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 import train as T
 
-HARD, PICKS, GENERAL, GLITCHED, SMEARED = 8, 4, 10, 6, 4
-"""Pairs in a batch: an object gone or elsewhere, of the puck's scene, of everything, with a glitch, and smeared."""
+HARD, PICKS, GENERAL, GLITCHED, SMEARED, IGNORED = 5, 4, 7, 4, 2, 10
+"""Pairs in a batch: a thing gone or elsewhere, of the puck's scene, of everything, with a glitch, smeared, ignored."""
 GONE = 0.6
 """Magnitude from which what has vanished can't be where it was to be brought."""
 LEAST = 0.35
@@ -43,12 +43,13 @@ def batch(pools: tuple[list[C.Clip], ...], rng: np.random.Generator) -> list[C.A
     """Pairs from each pool: sound and broken."""
     some = [
         [pool[i] for i in rng.integers(len(pool), size=n)]
-        for pool, n in zip(pools, (HARD, PICKS, GENERAL), strict=True)
+        for pool, n in zip(pools, (HARD, PICKS, GENERAL, IGNORED), strict=True)
     ]
     asked = [C.sound(clip, rng) for clip in some[0]] + [recorded(clip, rng) for clip in some[0]]
     makers, others = [C.sound, C.static, C.reversed_], some[1] + some[2]
     asked += [makers[int(rng.choice(3, p=[0.76, 0.12, 0.12]))](clip, rng) for clip in others]
     asked += [C.broken(clip, rng) for clip in others]
+    asked += [C.sound(clip, rng) for clip in some[3]] + [C.ignored(clip, rng) for clip in some[3]]
     drawn = rng.integers(len(pools[2]), size=(GLITCHED, 2))
     glitched = [(pools[2][i], pools[2][j]) for i, j in drawn]
     asked += [C.sound(clip, rng) for clip, _ in glitched] + [C.glitched(*pair, rng) for pair in glitched]
@@ -59,14 +60,15 @@ def batch(pools: tuple[list[C.Clip], ...], rng: np.random.Generator) -> list[C.A
 
 def pools_of(args: T.Args) -> tuple[C.Clips, tuple[list[C.Clip], ...]]:
     """All clips but web's, and the pools that `batch` draws from."""
-    data, picks = (C.Clips(folder=args.data, held_out=frozenset(T.VALIDATION)) for _ in range(2))
+    data, picks, ignored = (C.Clips(folder=args.data, held_out=frozenset(T.VALIDATION)) for _ in range(3))
     data.reload("judge-*.npz", "objects-*.npz")
     picks.reload("picks-*.npz")
+    ignored.reload("ignored-*.npz")
     pick = C.BEHAVIORS.index("pick-place")
     puck = list({id(clip): clip for clip in picks.training}.values())  # each once
     puck = puck + [clip for clip in data.training if pick in (clip.behavior, *clip.partners)]
     hard = [clip for clip in puck if clip.kind in ("vanish", "teleport") and clip.magnitude >= LEAST]
-    return data, (hard, puck, data.training)
+    return data, (hard, puck, data.training, ignored.training)
 
 
 def focus(args: T.Args) -> None:

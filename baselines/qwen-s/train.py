@@ -267,7 +267,7 @@ def evaluate(args: Args) -> None:
     """Print the table of the written judge on the test shards, and leave it as JSON in args.out."""
     net = Qwen2_5_VLForConditionalGeneration.from_pretrained(args.weights, dtype=torch.float32).eval()
     prompts = X.Prompts(AutoTokenizer.from_pretrained(args.weights))
-    shards = sorted(args.test.glob("judge-*.npz"))
+    shards = [path for what in ("judge", "ignored") for path in sorted(args.test.glob(f"{what}-*.npz"))]
     unseen = [clip for path in shards if path.stem not in CALIBRATION for clip in C.read(path)]
     everything = [clip for path in shards for clip in C.read(path)]
     for title, held in (("untouched shards", unseen), ("with those of the calibration", everything)):

@@ -8,6 +8,7 @@
     judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
     picks   the same, of picking and placing the puck only: what it has between its fingers is easily overlooked
     objects the same, but what is broken is always an object's place or presence, and half of them are of the small puck
+    ignored successes, and beside each the same hand while every thing stays where it was: nothing was done (judge)
 
     card    prints what is in DIR: clips, sizes, digests
 
@@ -20,12 +21,13 @@ import hashlib
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, break_recording
+from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, Stage, break_recording
 from dreamgen_bench.envs.experts import Actor, detour, expert, noisy, outlying, record, replay, stopping, wanderer
 from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
@@ -39,7 +41,11 @@ EPISODES = {
     "judge": 3450,
     "objects": 2000,
     "picks": 1000,
+    "ignored": 1150,
 }
+CHANGED = 12
+"""Pixels of the last frame that must tell whether a thing moved."""
+ROBOT = (*(f"right_j{number}" for number in range(7)), "r_close", "l_close")
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
 
@@ -166,16 +172,38 @@ def judged(seed: int, rng: np.random.Generator, behavior: str, scene: str, kinds
     }
 
 
+def ignored_episode(seed: int) -> dict | None:
+    """None where the expert fails, or nothing is seen to move."""
+    rng = np.random.default_rng(seed)
+    behavior = BEHAVIORS[seed % len(BEHAVIORS)]
+    scene = scene_of(behavior) if rng.uniform() < 0.7 else ""
+    look = drawn_look(rng, "lab", "lab", "object", "environment", "environment", "web")
+    clip = record(start(behavior, scene, seed, look), noisy(expert(environment(behavior, scene)), rng, sigma=0.05))
+    if not clip.success:
+        return None
+    env = start(behavior, scene, seed, look)
+    moves = [env.model.joint(name).qposadr[0] for name in ROBOT]
+    stay = np.repeat(clip.qpos[:1], len(clip.qpos), 0)
+    stay[:, moves] = clip.qpos[:, moves]
+    stage = Stage(env=env, recording=replace(clip, qpos=stay))
+    unmoved = np.stack([clip.frames[0], *(stage.redraw(t) for t in range(1, len(clip.frames)))])
+    if (np.abs(clip.frames[-1].astype(int) - unmoved[-1]).max(-1) > 30).sum() < CHANGED:
+        return None
+    told = {"kind": "ignored", "magnitude": 1.0, "how": "expert", "done": behavior, "possible": behavior}
+    return {"frames": clip.frames, "broken": unmoved, "behavior": behavior, "scene": scene, "look": look} | told
+
+
 EPISODE = {
     "web": web_episode,
     "teleop": teleop_episode,
     "judge": judge_episode,
     "objects": objects_episode,
     "picks": picks_episode,
+    "ignored": ignored_episode,
     "siblings": siblings_episode,
     "demos": demos_episode,
 }
-SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4, "siblings": 5, "demos": 6}
+SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4, "siblings": 5, "demos": 6, "ignored": 7}
 
 
 def write_shard(what: str, shard: int, out: Path) -> str:

@@ -12,7 +12,7 @@ SPECS = [
     *constant.SPECS,
     Spec(
         name="qwen-s",
-        revision="dd4bd7a31be3",
+        revision="aad9a1477b81",
         load=_LOAD,
         license="Apache-2.0",
         args={"checkpoint": "package://dreamgen_bench/weights/qwen-s"},
