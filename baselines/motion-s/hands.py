@@ -5,12 +5,13 @@ import torch
 from pictures import disguised, furnished, moved_to, pixels, warped
 from torch import Tensor, nn
 
+from dreamgen_bench.idms.waypoint_cnn import tower
 from dreamgen_bench.world_models import motion_networks as networks
 
 LANDMARKS = (0, 4, 8, 12, 16)
 """Steps at which a clip is looked at to know its room."""
-SHOWN = 3
-"""Frames of a clip to read from, drawn to a step."""
+BATCH, OWN_ROOM, READ = 24, 7, 3
+"""Clips to a step, how many of them stay in the lab, and the frames of each to read from."""
 
 
 class HandReader(nn.Module):
@@ -18,17 +19,7 @@ class HandReader(nn.Module):
 
     def __init__(self, width: int = 32):
         super().__init__()
-        self.see = nn.Sequential(
-            networks.convolved(14, width, 5, 2),
-            networks.convolved(width, 2 * width, 3, 2),
-            networks.convolved(2 * width, 3 * width, 3, 2),
-            networks.convolved(3 * width, 3 * width, 3),
-            nn.Conv2d(3 * width, 48, 1),
-            nn.Flatten(),
-            nn.Linear(48 * 64, 256),
-            nn.SiLU(),
-            nn.Linear(256, networks.HAND),
-        )
+        self.see = tower(14, networks.HAND, width)
 
     def forward(self, landmarks: Tensor, frames: Tensor) -> Tensor:
         """The clips at LANDMARKS [N, 5, 3, 64, 64] and frames of them [N, T, 3, 64, 64] to [N, T, HAND].
@@ -45,14 +36,18 @@ class HandReader(nn.Module):
         return self(clips[:, LANDMARKS], clips[:, 1:])
 
 
-def lesson(frames: np.ndarray, often: np.ndarray, rooms: np.ndarray, empty: Tensor, rng: np.random.Generator):
-    """24 clips of the lab in other looks, at LANDMARKS and SHOWN frames more; and which frames [24], [24, SHOWN]."""
-    index, step = np.divmod(rng.choice(len(often), 24, p=often), 1 + networks.STEPS)
-    shown = np.stack([rng.integers(1 + networks.STEPS, size=SHOWN) for _ in index])
-    shown[:, 0] = step
-    steps = np.concatenate([np.broadcast_to(LANDMARKS, (24, len(LANDMARKS))), shown], 1)
+def lesson(
+    frames: np.ndarray, often: np.ndarray, rooms: np.ndarray, empty: Tensor, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
+    """Clips of the lab in other looks, at LANDMARKS and at READ frames more; which clips [BATCH], frames [BATCH, READ].
+
+    `often` says how often to draw each frame; it is the first of the READ.
+    """
+    index, step = np.divmod(rng.choice(len(often), BATCH, p=often), 1 + networks.STEPS)
+    shown = np.concatenate([step[:, None], rng.integers(1 + networks.STEPS, size=(BATCH, READ - 1))], 1)
+    steps = np.concatenate([np.broadcast_to(LANDMARKS, (BATCH, len(LANDMARKS))), shown], 1)
     clips = pixels(frames[index[:, None], steps])
-    room = pixels(rooms[rng.integers(len(rooms), size=17)])
-    clips = torch.cat([furnished(clips[:7], empty), moved_to(clips[7:], room, empty)])
+    room = pixels(rooms[rng.integers(len(rooms), size=BATCH - OWN_ROOM)])
+    clips = torch.cat([furnished(clips[:OWN_ROOM], empty), moved_to(clips[OWN_ROOM:], room, empty)])
     clips = disguised(torch.cat([warped(clips[:4]), clips[4:8], warped(clips[8:])]))
     return clips[:, : len(LANDMARKS)], clips[:, len(LANDMARKS) :], index, shown

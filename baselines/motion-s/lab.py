@@ -29,22 +29,21 @@ ROOMS = 4
 
 @dataclass(frozen=True)
 class Lab:
-    """Frames uint8 [N, 1 + STEPS, H, W, 3], hands [N, 1 + STEPS, HAND] as codes say them, the empty room [3, H, W].
+    """Frames uint8 [N, 1 + STEPS, H, W, 3], states [N, 1 + STEPS, HAND] (metres, grip), the same as codes say them.
 
-    And how often to draw a frame for its hand's place [N * (1 + STEPS)], 1 in all.
+    And the empty room [3, H, W].
     """
 
     frames: np.ndarray
+    states: np.ndarray
     hands: Tensor
     empty: Tensor
-    often: np.ndarray
 
 
 def the_lab(data: Path) -> Lab:
     frames, states = columns(data, "lab", "states")
     hands = networks.reached(torch.from_numpy(states))
-    often = rarity(states[..., :3])
-    return Lab(frames, hands, pixels(background(frames).numpy()), often / often.sum())
+    return Lab(frames, states, hands, pixels(background(frames).numpy()))
 
 
 def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
@@ -55,8 +54,9 @@ def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
     course, rng = Course(reader, args.minutes, args.rate), np.random.default_rng(0)
     lent = islice(shards(args.data, "siblings"), 0, None, ROOMS)
     rooms = np.concatenate([np.median(clips, 1).astype(np.uint8) for clips, _ in lent])  # the arm moves, the room stays
+    often = rarity(lab.states[..., :3])
     while course.share < 1:
-        landmarks, frames, index, shown = lesson(lab.frames, lab.often, rooms, lab.empty, rng)
+        landmarks, frames, index, shown = lesson(lab.frames, often, rooms, lab.empty, rng)
         with torch.autocast("cpu", torch.bfloat16):
             found = course.network(landmarks, frames)
         if course.learn(F.smooth_l1_loss(found.float(), lab.hands[index[:, None], shown], beta=0.05)):

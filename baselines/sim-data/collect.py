@@ -43,6 +43,8 @@ EPISODES = {
     "picks": 1000,
     "ignored": 1150,
 }
+JUDGED = ("lab", "lab", "object", "environment", "environment", "web")
+"""Kinds of looks that a judge is shown, as often as they stand here."""
 CHANGED = 12
 """Pixels of the last frame that must tell whether a thing moved."""
 ROBOT = (*(f"right_j{number}" for number in range(7)), "r_close", "l_close")
@@ -132,7 +134,7 @@ def picks_episode(seed: int) -> dict | None:
 
 def begun(seed: int, rng: np.random.Generator, behavior: str, scene: str) -> tuple[MetaWorld, Actor, str, str]:
     """An episode of a judge's clip before its first step, who will act in it, its look, and how skilled he is."""
-    look = drawn_look(rng, "lab", "lab", "object", "environment", "environment", "web")
+    look = drawn_look(rng, *JUDGED)
     env = start(behavior, scene, seed, look)
     how = rng.choice(["expert", "noisy", "clumsy", "stopping", "wander"], p=[0.4, 0.15, 0.1, 0.15, 0.2])
     act = expert(env)
@@ -177,8 +179,9 @@ def ignored_episode(seed: int) -> dict | None:
     rng = np.random.default_rng(seed)
     behavior = BEHAVIORS[seed % len(BEHAVIORS)]
     scene = scene_of(behavior) if rng.uniform() < 0.7 else ""
-    look = drawn_look(rng, "lab", "lab", "object", "environment", "environment", "web")
-    clip = record(start(behavior, scene, seed, look), noisy(expert(environment(behavior, scene)), rng, sigma=0.05))
+    look = drawn_look(rng, *JUDGED)
+    env = start(behavior, scene, seed, look)
+    clip = record(env, noisy(expert(env), rng, sigma=0.05))
     if not clip.success:
         return None
     env = start(behavior, scene, seed, look)

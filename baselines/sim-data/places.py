@@ -8,10 +8,11 @@ PLACE, EVEN = 0.05, 0.7
 
 
 def rarity(hands: ArrayLike) -> np.ndarray:
-    """How often each hand of [..., 3], in metres, is to be drawn; float, flat.
+    """How often each hand of [..., 3], in metres, is to be drawn; float, flat, 1 in all.
 
     Pick-and-place is nearly always over the table's middle; other behaviors reach for what stands at its ends.
     """
     places = np.floor(np.asarray(hands).reshape(-1, 3) / PLACE).astype(int)
     _, place, count = np.unique(places, axis=0, return_inverse=True, return_counts=True)
-    return np.maximum(count[place.reshape(-1)], 8).astype(float) ** -EVEN
+    often = np.maximum(count[place.reshape(-1)], 8).astype(float) ** -EVEN
+    return often / often.sum()

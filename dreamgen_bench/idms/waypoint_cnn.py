@@ -27,23 +27,27 @@ OFFSETS = (-1, 0, 1, 2)
 
 
 def network(width: int = 32) -> Any:
-    """The untrained network: float32 [N, 12, 64, 64] in -1..1 to normalized labels [N, 8]."""
+    """The untrained network: float32 [N, 14, 64, 64] in -1..1 to normalized labels [N, 8]."""
+    return tower(3 * len(OFFSETS) + 2, len(LABELS), width)
+
+
+def tower(channels: int, out: int, width: int) -> Any:
+    """Untrained layers from pictures [N, channels, 64, 64] to [N, out]."""
     from torch import nn
 
-    def block(inner: int, outer: int, stride: int) -> Any:
-        return nn.Sequential(nn.Conv2d(inner, outer, 3, stride, 1), nn.GroupNorm(8, outer), nn.SiLU())
+    def block(inner: int, outer: int, kernel: int, stride: int) -> Any:
+        return nn.Sequential(nn.Conv2d(inner, outer, kernel, stride, kernel // 2), nn.GroupNorm(8, outer), nn.SiLU())
 
-    channels = 3 * len(OFFSETS) + 2
     return nn.Sequential(
-        nn.Sequential(nn.Conv2d(channels, width, 5, 2, 2), nn.GroupNorm(8, width), nn.SiLU()),
-        block(width, 2 * width, 2),
-        block(2 * width, 3 * width, 2),
-        block(3 * width, 3 * width, 1),
+        block(channels, width, 5, 2),
+        block(width, 2 * width, 3, 2),
+        block(2 * width, 3 * width, 3, 2),
+        block(3 * width, 3 * width, 3, 1),
         nn.Conv2d(3 * width, 48, 1),
         nn.Flatten(),
         nn.Linear(48 * 64, 256),
         nn.SiLU(),
-        nn.Linear(256, len(LABELS)),
+        nn.Linear(256, out),
     )
 
 

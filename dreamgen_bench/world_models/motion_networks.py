@@ -168,9 +168,9 @@ def reached(hands: Tensor) -> Tensor:
     return 2 * (hands - low) / (high - low) - 1
 
 
-def convolved(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """A convolution, normalized in groups, and SiLU."""
-    return nn.Sequential(nn.Conv2d(inner, outer, kernel, stride, kernel // 2), nn.GroupNorm(8, outer), nn.SiLU())
+def convolved(inner: int, outer: int) -> nn.Sequential:
+    """A convolution 3x3, normalized in groups, and SiLU."""
+    return nn.Sequential(nn.Conv2d(inner, outer, 3, 1, 1), nn.GroupNorm(8, outer), nn.SiLU())
 
 
 class Arm(nn.Module):
@@ -185,11 +185,11 @@ class Arm(nn.Module):
             nn.GroupNorm(8, width),
             nn.SiLU(),
             nn.Upsample(scale_factor=2.0),
-            convolved(width, width, 3),
-            convolved(width, width, 3),
+            convolved(width, width),
+            convolved(width, width),
             nn.Upsample(scale_factor=2.0),
-            convolved(width, width, 3),
-            convolved(width, width, 3),
+            convolved(width, width),
+            convolved(width, width),
             nn.Conv2d(width, 16, 3, padding=1),
             nn.PixelShuffle(2),
         )
