@@ -12,6 +12,14 @@ SPECS = [
         summary="language-conditioned behavior cloning with action chunks, from pictures alone",
     ),
     Spec(
+        name="bc-chunk-long",
+        revision="1",
+        load="dreamgen_bench.policies.bc_chunk:load",
+        fit="dreamgen_bench.policies.bc_chunk:fit_long",
+        license="Apache-2.0",
+        summary="bc-chunk with four times the steps: for suites of many behaviors",
+    ),
+    Spec(
         name="diffusion",
         revision="1",
         load="dreamgen_bench.policies.diffusion:load",

@@ -15,6 +15,9 @@ from .imitation import CHUNK, EXECUTED, FEATURES, STEPS
 if TYPE_CHECKING:
     import torch
 
+LONGER = 4
+"""24 behaviors are four times the six that STEPS suffices for; baselines/bc-chunk/NOTES.md has both measured."""
+
 
 def network() -> Any:
     """The untrained network: pictures and words to the next CHUNK normalized waypoints."""
@@ -48,6 +51,11 @@ def fit(trajectories: Sequence[Trajectory], *, seed: int, out: Path, steps: int 
     found = imitation.examples(trajectories)
     net = imitation.train(network, loss, found, seed=seed, steps=steps)
     return imitation.save(net, found, out, steps=steps, seed=seed)
+
+
+def fit_long(trajectories: Sequence[Trajectory], *, seed: int, out: Path) -> Path:
+    """The same with LONGER times the steps: for many behaviors at once, which STEPS leaves half learned."""
+    return fit(trajectories, seed=seed, out=out, steps=LONGER * STEPS)
 
 
 class ChunkedCloning:

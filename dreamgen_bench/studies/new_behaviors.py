@@ -31,14 +31,15 @@ class Preset:
     episodes: int
     judge: str = "qwen-s"
     idm: str = "waypoint-cnn"
-    policy: str = "bc-chunk"
-    controls: tuple[str, ...] = ("replay", "static")
+    policy: str = "bc-chunk-long"
+    controls: tuple[str, ...] = ("replay",)
 
 
 PRESETS = MappingProxyType(
     {
         "small": Preset(suite="metaworld-policy-v2", limit=96, seeds=1, policy_seeds=1, episodes=2),
-        # 48 videos a behavior, as the paper's 50 neural trajectories a task.
+        # 48 videos a behavior, as the paper's 50 neural trajectories a task: 12 starts, and 4 dreams of each, which are
+        # one and the same of a model that draws nothing.
         "full": Preset(suite="metaworld-policy-v2", limit=None, seeds=4, policy_seeds=3, episodes=12),
     }
 )
