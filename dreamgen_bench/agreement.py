@@ -359,5 +359,5 @@ def _coefficient(name: str, score: ArrayLike, success: ArrayLike) -> Coefficient
 
 def _snap(axis: Array) -> Array:
     # The same rates summed in another order differ in the last bit, which ranks would take seriously.
-    scale = 2.0 ** math.frexp(float(np.abs(axis).max(initial=0.0)))[1]
-    return np.asarray(np.round(axis / scale, 12) * scale)
+    places = math.frexp(float(np.abs(axis).max(initial=0.0)))[1]
+    return np.asarray(np.ldexp(np.round(np.ldexp(axis, -places), 12), places))

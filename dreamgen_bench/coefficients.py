@@ -17,13 +17,18 @@ Kernel = Callable[[Array, Array], Array]
 
 
 def _pearson_kernel(score: Array, success: Array) -> Array:
-    x = score - score.mean(-1, keepdims=True)
-    y = success - success.mean(-1, keepdims=True)
+    x, y = _centered(score), _centered(success)
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (x * y).sum(-1) / np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
     # Centering can leave rounding noise on a constant axis, and noise correlates with anything.
     flat = (np.ptp(score, -1) == 0) | (np.ptp(success, -1) == 0)
     return np.asarray(np.where(flat, np.nan, np.clip(r, -1, 1)))
+
+
+def _centered(axis: Array) -> Array:
+    away = axis - axis.mean(-1, keepdims=True)
+    # Squares of what is very large or very small are infinite or 0; a power of two loses no bit.
+    return np.asarray(np.ldexp(away, -np.frexp(np.abs(away).max(-1, keepdims=True, initial=0.0))[1]))
 
 
 def _spearman_kernel(score: Array, success: Array) -> Array:

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats as scipy_stats
+from statsmodels.stats.proportion import proportion_confint
 
+from .stats import mean_interval
+from .stats import plain as plain_ends
 from .types import UserError
 
 FEWEST = 10
-"""Labelled clips below which the normal interval of a mean is no interval."""
+"""Labelled clips below which no interval of a mean is one. With so few it holds the truth in about 92 % of draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,8 @@ def corrected(truth: ArrayLike, said: ArrayLike, said_unlabelled: ArrayLike) -> 
         return Corrected(why="every clip is labelled: nothing is left to correct", **counts)
     if np.ptp(y) == 0:
         return Corrected(why="all labels are the same: no interval", **counts)
+    if np.ptp(both) == 0:
+        return Corrected(why="the judge says the same of every clip: nothing to correct with", **counts)
     try:
         from ppi_py import classical_mean_ci, ppi_mean_ci, ppi_mean_pointestimate
     except ModuleNotFoundError as error:
@@ -57,11 +63,24 @@ def corrected(truth: ArrayLike, said: ArrayLike, said_unlabelled: ArrayLike) -> 
     low, high = (float(np.squeeze(end)) for end in ppi_mean_ci(y, f, rest, alpha=0.05))
     plain = [float(np.squeeze(end)) for end in classical_mean_ci(y, alpha=0.05)]
     saved = len(y) * (((plain[1] - plain[0]) / (high - low)) ** 2 - 1) if high > low else None
+    alone = mean_interval(y, tasks=[str(at) for at in range(len(y))])
     return Corrected(
         labels_only=round(float(y.mean()), 6),
-        labels_ci95=[round(end, 6) for end in plain],
+        labels_ci95=plain_ends(alone.ci95),
         mean=round(float(np.squeeze(ppi_mean_pointestimate(y, f, rest))), 6),
-        ci95=[round(low, 6), round(high, 6)],
+        ci95=_widened(low, high, y - f),
         labels_saved=None if saved is None else int(saved),
         **counts,
     )
+
+
+def _widened(low: float, high: float, errors: np.ndarray) -> list[float]:
+    """The library's normal interval with Student's quantile for so many labels, within what a share can be.
+
+    Where the judge errs alike on every label its error seems known for certain; it is then known as far as the upper
+    end of Wilson's interval of no error among so many.
+    """
+    half = (high - low) / 2 * float(scipy_stats.t.ppf(0.975, len(errors) - 1) / scipy_stats.norm.ppf(0.975))
+    unseen = float(proportion_confint(0, len(errors), method="wilson")[1]) if np.ptp(errors) == 0 else 0.0
+    middle, half = (low + high) / 2, float(np.hypot(half, unseen))
+    return [round(max(middle - half, 0.0), 6), round(min(middle + half, 1.0), 6)]

@@ -42,6 +42,8 @@ class Recipe:
 def check(run: Run) -> None:
     """Raises UserError for what can't be trained or tried."""
     spec = registry.find("policies", run.policy)
+    if run.downstream and not spec.address:
+        registry.fitter(spec)  # hours of videos later it would be as lacking
     if run.mixture not in MIXTURES:
         raise UserError(f"no mixture named {run.mixture!r}{registry.nearest(run.mixture, list(MIXTURES))}")
     latent = run.downstream and registry.find("idms", run.idm).latent

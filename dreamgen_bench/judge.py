@@ -17,7 +17,7 @@ from PIL import Image
 
 from .store import RecordFile, Summary, digest, sharded
 from .types import EagerJudge, Judge, Judgment, Question, Reply, Rubric, Spec, Task, Video, VideoRecord
-from .video import VideoError, read
+from .video import VideoError, sampled
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -259,7 +259,12 @@ def _prepared(
     if video.file is None:
         return video, rubrics, None, video.reason or "no video"
     try:
-        return video, rubrics, questions(read(out / video.file), tasks[video.suite, video.task], rubrics), ""
+        clips, task = sampled(out / video.file, [r.num_frames for r in rubrics]), tasks[video.suite, video.task]
+        asked: dict[str, list[Question]] = {}
+        for count, clip in clips.items():
+            alike = [rubric for rubric in rubrics if rubric.num_frames == count]
+            asked |= {r.name: of for r, of in zip(alike, questions(clip, task, alike), strict=True)}
+        return video, rubrics, [asked[rubric.name] for rubric in rubrics], ""
     except VideoError as error:
         return video, rubrics, None, str(error)
 

@@ -130,7 +130,7 @@ def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, 
     if path.suffix.lower() == ".csv":
         reader = csv.DictReader(io.StringIO(text, newline=""))
         _check_columns(set(reader.fieldnames or ()), path)
-        for row in reader:
+        for row in _readable(reader, path):
             if None in row or None in row.values():
                 what = "has more or fewer cells than the header"
                 problems.append(Problem(line=reader.line_num, kind="unreadable", what=what))
@@ -144,6 +144,14 @@ def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, 
             yield number, parsed(line, KNOWN)
         except UserError as error:
             problems.append(Problem(line=number, kind="unreadable", what=str(error)))
+
+
+def _readable(reader: csv.DictReader[str], path: Path) -> Iterator[dict[Any, Any]]:
+    """Its rows. Raises UserError, by line, for a cell that no CSV reader would hold: the rest can't be told from it."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num + 1}: {error}") from error
 
 
 def _check_columns(columns: set[str], path: Path) -> None:
@@ -160,9 +168,10 @@ def _unusable(row: dict[str, Any], base: Path) -> str:
             return f"{key} is missing"
     if "label" not in row:
         return "label is missing"
-    if not isinstance(_label(row["label"]), (float, type(None))):
+    if _label(row["label"]) not in (None, 0.0, 1.0):
         return f"label {row['label']!r} is neither 0 nor 1"
-    if wrong := [key for key in ("id", "video", *SPLITS) if not isinstance(row.get(key) or "", (str, bool))]:
+    wrong = [key for key in ("id", "video") if not isinstance(row.get(key) or "", str) or row.get(key) is False]
+    if wrong := wrong + [key for key in SPLITS if not isinstance(row.get(key) or "", (str, bool))]:
         return f"{wrong[0]} is no text"
     name = row.get("video") or row.get("id")
     if not name:

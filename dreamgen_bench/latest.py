@@ -1,4 +1,7 @@
-"""Of a run folder the rows of its last run: other weights of the same names may have left theirs there before."""
+"""Of a run folder the rows of its last run: other weights of the same names may have left theirs there before.
+
+So may other rows of a manifest: which of them the last one held stands in `LISTED`.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,18 @@ from typing import Any
 from .store import RecordFile, digest, read_json
 from .types import EpisodeRecord, Judgment, TrajectoryRecord, VideoRecord
 
+LISTED = "manifest.json"
+"""In a folder that `score` filled: the keys of the videos of its manifest, as it was read last."""
+
 
 def videos(folder: Path) -> list[VideoRecord]:
-    """Those of the revisions that run.json names; of a model of which it has none, all."""
+    """Those of the manifest, or of the revisions that run.json names; of a model of which it has none, all."""
     there = list(RecordFile(folder / "videos.jsonl", VideoRecord).read().values())
-    known = read_json(folder / "run.json").get("models", {}) if (folder / "run.json").exists() else {}
-    wanted = {name: about.get("revision") for name, about in known.items()}
+    note = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+    if "manifest" in note.get("config", {}) and (folder / LISTED).is_file():
+        listed = set(read_json(folder / LISTED)["videos"])
+        return [video for video in there if video.key in listed]
+    wanted = {name: about.get("revision") for name, about in note.get("models", {}).items()}
     made = {(video.model, video.revision) for video in there}
     return [v for v in there if (v.model, wanted.get(v.model)) not in made or v.revision == wanted[v.model]]
 

@@ -263,7 +263,7 @@ def run(out: Path, *, suites: Sequence[Suite] = ()) -> JSON:
     scores = read_json(out / "scores.json")
     success, correlation = (_optional(out / name) for name in ("success.json", "correlation.json"))
     settings = _optional(out / "run.json") or {}
-    judgments = _judgments(out, scores)
+    judgments = judgments_behind(out, scores)
     found = rows(scores, success or [], models=_models(settings, scores), judgments=judgments)
     why = _plot(out, found, correlation)
     page = report.page(
@@ -285,7 +285,7 @@ def _optional(path: Path) -> Any:
     return read_json(path) if path.exists() else None
 
 
-def _judgments(out: Path, scores: Sequence[JSON]) -> list[JSON]:
+def judgments_behind(out: Path, scores: Sequence[JSON]) -> list[JSON]:
     """Those behind the scores: a run folder may hold other judges' too."""
     scored = {(row["model"], row["suite"], row["rubric"], row["judge"]) for row in scores}
     records = latest.judgments(out)

@@ -122,6 +122,8 @@ class Run:
 def reopened(out: Path) -> Run:
     """The configuration of a run folder that was run once. Raises UserError where it is none of this version's."""
     config = read_json(out / "run.json").get("config")
+    if isinstance(config, dict) and "manifest" in config:
+        raise UserError(f"{out} was made by `score`: finished videos have no trajectories, policies or episodes")
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         return Run(**(fields | {"out": out}))
@@ -178,19 +180,34 @@ def do_generate(run: Run, shard: tuple[int, int]) -> Summary:
     return _sum(summaries)
 
 
+def _made(run: Run, which: Iterable[Suite]) -> list[VideoRecord]:
+    """The run's videos. Raises UserError where there is none at all: a mistyped folder is no folder without work."""
+    videos = run.videos(which)
+    if not videos:
+        raise UserError(f"{run.out} holds no video of these suites and models yet: dreamgen-bench generate makes them")
+    return videos
+
+
 def do_judge(run: Run, shard: tuple[int, int]) -> Summary:
     """Judge this process's share of the scored suites' videos."""
     spec = registry.find("judges", run.judge)
-    videos = run.videos(run.scored)
+    videos = _made(run, run.scored)
     chosen = run.chosen_rubrics()
     load = anchors.watched(spec, lambda: registry.load(spec), rubrics=chosen, out=run.out)
     return judge.run(videos, run.tasks, spec, load, rubrics=chosen, out=run.out, shard=shard)
 
 
+def answered(run: Run) -> list[dict[str, Any]]:
+    """The rows of scores.json for what this run's judge has said so far, by these rubrics."""
+    spec, videos = registry.find("judges", run.judge), run.videos(run.scored)
+    return scores.scores(judge.answers(videos, spec, rubrics=run.chosen_rubrics(), out=run.out), [])
+
+
 def do_label(run: Run, shard: tuple[int, int]) -> Summary:
     """Label this process's share of all videos."""
     spec = registry.find("idms", run.idm)
-    videos = [video for video in run.videos((*run.scored, *run.dreamed)) if run.tasks[video.suite, video.task].state]
+    made = _made(run, (*run.scored, *run.dreamed))
+    videos = [video for video in made if run.tasks[video.suite, video.task].state]
     return label.run(videos, spec, lambda: registry.load(spec), out=run.out, shard=shard)
 
 

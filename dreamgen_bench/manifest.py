@@ -42,10 +42,14 @@ def run(path: Path, *, out: Path) -> Imported:
     rows = _rows(path)
     records = RecordFile(out / "videos.jsonl", VideoRecord)
     there = records.read()
-    tasks, videos = {}, []
+    tasks: dict[tuple[str, str], Task] = {}
+    videos = []
     for row in rows:
         task = _task(row, path)
-        tasks[task.suite, task.id] = task
+        if tasks.setdefault((task.suite, task.id), task) != task:
+            raise UserError(
+                f"{row['where']}: id {row['id']!r} has another instruction or other views in an earlier row"
+            )
         video = _record(row, task, there, base=path.parent, out=out)
         if there.get(video.key) != video:
             records.append(video)
@@ -56,7 +60,11 @@ def run(path: Path, *, out: Path) -> Imported:
 def _rows(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     seen: dict[tuple[str, str, int], int] = {}
-    for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1):
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no UTF-8: {error}; save it as UTF-8") from error
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -78,6 +86,7 @@ def _row(line: str) -> dict[str, Any]:
     for key, kind in (("model", str), ("suite", str), ("task", str), ("seed", int)):
         if key in row and (not isinstance(row[key], kind) or isinstance(row[key], bool)):
             raise UserError(f"key {key!r}: must be {kind.__name__}, is {row[key]!r}")
+    check_texts(row, [key for key in ("model", "suite", "task") if key in row])
     views = row.get("views", [])
     if not isinstance(views, list) or not all(isinstance(view, str) and view.strip() for view in views):
         raise UserError(f"key 'views': must be a list of names from left to right, is {views!r}")
@@ -122,7 +131,8 @@ def _record(row: dict[str, Any], task: Task, there: Mapping[str, VideoRecord], *
     try:
         source = beside(base, row["video"])
         sha256 = sha256_of(source)
-        key = digest(fields, sha256, *row.get("views", ()))
+        asked = () if "suite" in row else (row["instruction"],)
+        key = digest(fields, sha256, *row.get("views", ()), *asked)
         known: VideoRecord | None = there.get(key)
         if known and known.file and (out / known.file).is_file():
             return known  # decoded and found sound by an earlier call: it is not decoded again

@@ -239,6 +239,8 @@ def _interval(name: str, value: float, answers: Answers, *, seed: int) -> tuple[
     n = len(answers.truth)
     if n < 2:
         return None, "one clip: no interval"
+    if name == "ece":  # of 150 draws with no error at all its interval held 0 in none, at 60, 200 and 760 clips
+        return None, "an error in bins is biased upwards, and resampling doubles that: no interval"
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = FIGURES[name][1](answers, weights)

@@ -25,7 +25,8 @@ def parsed(line: str, known: Collection[str]) -> dict[str, Any]:
     """The JSON object of a line. Raises UserError: no JSON, no object, or a key that is not known."""
     try:
         row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+        json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair is no text that a file can hold
+    except (ValueError, RecursionError) as error:
         raise UserError(f"is no JSON: {error}") from error
     if not isinstance(row, dict):
         raise UserError("is no JSON object")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from . import crossed, stats
@@ -106,7 +106,8 @@ def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[
 
     idms: model -> the IDM whose labels trained its policy ('' for true actions and floors). Where the environment told
     how far episodes came, a row has their mean `progress`; where policies could be stopped early, its interval is one
-    that allows it, and it says how many episodes were planned.
+    that allows it, and it says how many episodes were planned. `ci95` is over starts, of these very behaviors, and,
+    with several policies, over these too; `interval` says how it was made. `ci95_behaviors` is of behaviors like these.
     """
     groups: dict[tuple[str, str, str], list[EpisodeRecord]] = {}
     for episode in episodes:
@@ -127,6 +128,8 @@ def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[
                 "policy": policy,
                 "mean": _rounded(estimate.mean),
                 "ci95": [_rounded(v) for v in estimate.ci95] if estimate.ci95 is not None else None,
+                "interval": estimate.method or estimate.why,
+                "ci95_behaviors": stats.plain(over_behaviors(group).ci95),
                 "episodes": len(group),
                 "crashed": sum(e.success is None for e in group),
                 "seeds": len({e.policy for e in group}),
@@ -136,6 +139,15 @@ def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[
             }
         )
     return sorted(rows, key=lambda row: (row["suite"], row["policy"], row["model"]))
+
+
+def over_behaviors(group: Sequence[EpisodeRecord]) -> stats.Estimate:
+    """The success rate with its interval over behaviors, not starts, and over policies: of behaviors like these."""
+    cells: dict[tuple[str, str], list[float]] = {}
+    for episode in group:
+        cells.setdefault((episode.behavior, episode.policy), []).append(float(bool(episode.success)))
+    means = [sum(values) / len(values) for values in cells.values()]
+    return crossed.interval(means, tasks=[name for name, _ in cells], repeats=[policy for _, policy in cells])
 
 
 def _progress(group: list[EpisodeRecord]) -> Row:

@@ -35,8 +35,8 @@ def files(folder: Path, *, port: int, post: Post | None = None) -> Iterator[str]
     """Serve a folder on the loopback interface, and give the page's address. UserError: the port is taken."""
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), _handler(folder.resolve(), post))
-    except OSError as error:
-        raise UserError(f"port {port} can't be used ({error.strerror}): --port 0 takes a free one") from None
+    except (OSError, OverflowError) as error:  # taken or forbidden, or beyond 65535
+        raise UserError(f"port {port} can't be used ({error}): --port 0 takes a free one") from None
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -79,19 +79,31 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """A file, or a part of it: browsers seek in a video only where they may ask for parts."""
-        name = unquote(urlsplit(self.path).path).lstrip("/") or "index.html"
-        path = (self.root / name).resolve()
-        if not self._own() or not path.is_relative_to(self.root) or path.suffix not in KINDS or not path.is_file():
+        path = self._asked() if self._own() else None
+        if path is None:
             self._send(HTTPStatus.NOT_FOUND, b"not here\n", "text/plain")
             return
         data = path.read_bytes()
-        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if span and int(span[1]) < len(data):
+        span = re.fullmatch(r"bytes=(\d{1,15})-(\d{0,15})", self.headers.get("Range", ""))
+        if span:
             start, end = int(span[1]), min(int(span[2] or len(data) - 1), len(data) - 1)
+            if start > end:
+                where = {"Content-Range": f"bytes */{len(data)}"}
+                self._send(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, b"", "text/plain", where)
+                return
             extra = {"Content-Range": f"bytes {start}-{end}/{len(data)}"}
             self._send(HTTPStatus.PARTIAL_CONTENT, data[start : end + 1], KINDS[path.suffix], extra)
         else:
             self._send(HTTPStatus.OK, data, KINDS[path.suffix])
+
+    def _asked(self) -> Path | None:
+        """The file that the address names, if it is one of ours; a name may be too long, or no name at all."""
+        name = unquote(urlsplit(self.path).path).lstrip("/") or "index.html"
+        try:
+            path = (self.root / name).resolve()
+            return path if path.is_relative_to(self.root) and path.suffix in KINDS and path.is_file() else None
+        except (OSError, ValueError, RuntimeError):
+            return None
 
     def do_POST(self) -> None:
         """What a page sends, as JSON; anything else is refused."""

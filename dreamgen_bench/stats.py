@@ -127,8 +127,8 @@ def mean_interval(values: ArrayLike, *, tasks: Sequence[str], seed: int = 0, lev
     One 0/1 row a task: Wilson. Fewer than 20 tasks: Student's t on the task means. Otherwise: BCa bootstrap
     over tasks. Values that are all 0/1 and alike in every task get Wilson's interval over the number of
     tasks, not a width of zero. Measured coverage of the 95 % interval (1,500 draws, p = .5, .8, .95): Wilson
-    93-97 % at 20 and 50 tasks; BCa of 3 seeds a task 93-99 % at 20, 92-96 % at 50. ValueError: lengths
-    differ, an infinite value.
+    93-97 % at 20 and 50 tasks; BCa of 3 seeds a task 93-99 % at 20, 92-96 % at 50. Student's t of rates near 0 or 1
+    is too narrow: 87 % of 12 tasks x 3 seeds at .1, 92 % at .2. ValueError: lengths differ, an infinite value.
     """
     rows, names, missing = _present(_array(values), tasks)
     if len(rows) == 0:
@@ -223,7 +223,9 @@ def rank_groups(
     """Rank models by their mean of `values` [models, rows]; those that cannot be told apart share a rank.
 
     The rule: the best model leads. Every model below is tested against it (paired sign flips on shared rows),
-    and Holm corrects over these tests. Going down, models join the leader until the first one that is
+    and Holm corrects over these tests, times half the number of models: the leader was chosen as the best of them, so
+    that any pair could have been tested. (Without that, of 14 equal models one was called worse in 17 % of draws; with
+    it in 3 to 4.) Going down, models join the leader until the first one that is
     significantly worse; that one leads the next group, and its rank is its place (1, 1, 3, ...). Not being
     told apart is not transitive: two models of one group may differ from each other, since each was only
     compared with the leader. A model without values is unranked.
@@ -241,7 +243,8 @@ def rank_groups(
     while waiting:
         leader, below, rank = waiting[0], waiting[1:], len(ranked) + 1
         raw = [paired_p(rows[leader], rows[name], tasks=tasks, seed=seed) for name in below]
-        adjusted = [float(p) for p in multipletests(raw, method="holm")[1]] if raw else []
+        chosen = max(len(waiting) / 2, 1.0)
+        adjusted = [min(float(p) * chosen, 1.0) for p in multipletests(raw, method="holm")[1]] if raw else []
         worse = [p < 1 - level for p in adjusted]
         size = worse.index(True) if True in worse else len(below)
         ranked.append(Ranked(model=leader, rank=rank, mean=means[leader], leader=leader))

@@ -23,18 +23,20 @@ NAMES = {
 def conclusion(run: Any, correlation: dict[str, Any]) -> Iterator[Any]:
     """The leaderboard, the correlation with its interval, and where the report is."""
     yield from leaderboard_tables(run)
-    for group in ("trained", "controls", "all"):
+    for group in ("trained", "controls", "all") if run.dreamed else ():
         yield escape(sentence(group, correlation["groups"][group]))
+    if not run.dreamed:
+        yield "no policy was to be trained (--no-downstream), so there is no success to hold the score against"
     yield f"report: {escape(str((run.out / 'report' / 'index.html').resolve()))}"
 
 
 def leaderboard_tables(run: Any) -> Iterator[Any]:
     """The run's tables, as written to leaderboard.md."""
     settings = read_json(run.out / "run.json")
-    found = leaderboard.rows(
-        read_json(run.out / "scores.json"), read_json(run.out / "success.json"), models=settings["models"]
-    )
-    yield leaderboard.terminal(found)
+    scores = read_json(run.out / "scores.json")
+    said = leaderboard.judgments_behind(run.out, scores)
+    found = leaderboard.rows(scores, read_json(run.out / "success.json"), models=settings["models"], judgments=said)
+    yield leaderboard.terminal(found, judgments=said)
 
 
 def sentence(group: str, found: dict[str, Any]) -> str:

@@ -161,6 +161,7 @@ class Spec:
     paper: str = ""
     stochastic: bool = True  # of a world model: two seeds give two videos
     drifts: bool = False  # of a judge: its answers may change though its revision does not, since others host it
+    domain: str = ""  # of a judge: the only videos that it can judge, in words, where it was made for some alone
     latent: bool = False  # of an IDM: its labels are latent actions; of a policy: it can learn from such labels
     address: str = ""  # where it is served, if it is; no part of any key, since it changes no video
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from .types import UserError, Video
 
 T = TypeVar("T")
 MAX_FRAMES, MAX_PIXELS, MAX_BYTES = 8192, 4096 * 2304, 512 * 2**20
+HELD = 512 * 2**20
+"""Bytes of decoded frames up to which `sampled` holds a whole video."""
 
 
 class VideoError(UserError):
@@ -33,6 +36,7 @@ def encode(video: Video, *, web: bool = False, crf: int = 8) -> bytes:
         raise VideoError(f"a video is uint8 [T, H, W, 3] with T > 0, not {frames.dtype} {list(frames.shape)}")
     if web:
         frames = frames.repeat(4, 1).repeat(4, 2) if frames.shape[1] <= 128 else frames
+        frames = frames.repeat(1 + (frames.shape[1] < 2), 1).repeat(1 + (frames.shape[2] < 2), 2)
         frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
@@ -64,9 +68,13 @@ def _rate(fps: float) -> Fraction:
 def beside(folder: Path, name: str) -> Path:
     """The file that a row of others names in its folder. Raises VideoError: out of the folder, no file, too large."""
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside, there = path.resolve().is_relative_to(folder.resolve()), path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not a name, a loop of links
+        raise VideoError(f"{name[:200]!r}: is no file's name ({type(error).__name__})") from error
+    if not inside:
         raise VideoError(f"{name}: leads out of its folder")
-    if not path.is_file():
+    if not there:
         raise VideoError(f"{name}: no such file")
     if path.stat().st_size > MAX_BYTES:
         raise VideoError(f"{name}: larger than {MAX_BYTES // 2**20} MiB")
@@ -76,7 +84,40 @@ def beside(folder: Path, name: str) -> Path:
 def read(path: Path) -> Video:
     """All frames of a video file. Raises VideoError: missing, no video, no frame, cut off, too long or too large."""
     frames, fps = _decoded(path, lambda frame: frame.to_ndarray(format="rgb24"))
-    return Video(frames=np.stack(frames), fps=fps)
+    try:
+        return Video(frames=np.stack(frames), fps=fps)
+    except MemoryError as error:
+        raise _too_little(path) from error
+
+
+def sampled(path: Path, counts: Iterable[int]) -> dict[int, Video]:
+    """For each of `counts` a video of which so many evenly spaced frames, first and last among them, can be taken.
+
+    One whose frames are large together is decoded twice, to count them and to keep those alone, its rate lowered so
+    that it lasts as long; any other is held as it is, for all counts. Raises VideoError as `read`.
+    """
+    wanted = sorted(set(counts))
+    if _announced(path) <= HELD:
+        return dict.fromkeys(wanted, read(path))
+    length = measured(path)[0]
+    places = {n: np.linspace(0, length - 1, min(n, length)).round().astype(int) for n in wanted}
+    union, number = {int(at) for of in places.values() for at in of}, itertools.count()
+    taken, fps = _decoded(path, lambda frame: frame.to_ndarray(format="rgb24") if next(number) in union else None)
+    kept = {at: frame for at, frame in enumerate(taken) if frame is not None}
+    rate = {n: fps * max(len(of) - 1, 1) / max(length - 1, 1) for n, of in places.items()}
+    return {n: Video(frames=np.stack([kept[int(at)] for at in of]), fps=rate[n]) for n, of in places.items()}
+
+
+def _announced(path: Path) -> int:
+    """Bytes of all frames, as far as the file's head tells; what it hides is found out when it is decoded."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return int((stream.frames or MAX_FRAMES) * stream.width * stream.height * 3)
+    except (av.FFmpegError, OSError, ValueError, IndexError):
+        return 0
 
 
 def measured(path: Path) -> tuple[int, int, int]:
@@ -111,10 +152,20 @@ def _decoded(path: Path, take: Callable[[Any], T]) -> tuple[list[T], float]:
                 taken.append(take(frame))
                 if len(taken) > MAX_FRAMES:
                     raise VideoError(f"{path}: more than {MAX_FRAMES} frames")
-    except (av.FFmpegError, ValueError, MemoryError) as error:
+    except MemoryError as error:
+        raise _too_little(path) from error
+    except (av.FFmpegError, ValueError) as error:
         raise VideoError(f"{path}: can't be decoded ({type(error).__name__}: {str(error)[:80]})") from error
     if not taken:
         raise VideoError(f"{path}: holds no frame")
     if announced and len(taken) < announced:
         raise VideoError(f"{path}: is cut off: {len(taken)} of {announced} frames can be read")
     return taken, fps
+
+
+def _too_little(path: Path) -> UserError:
+    # Not a VideoError: that this machine is small is no fault of the video, and must not be counted as one.
+    return UserError(
+        f"{path}: this machine has too little memory for all its frames; nothing is lost, and a larger \
+one goes on from here"
+    )

@@ -179,6 +179,8 @@ def test_the_server_serves_one_folder_to_this_machine(tmp_path):
     with serving.files(tmp_path / "in", port=0, post=lambda path, sent: sent) as address:
         assert get(address) == (200, b"hello")
         assert get(address, Range="bytes=1-2") == (206, b"el")
+        assert get(address, Range="bytes=9-")[0] == get(address, Range="bytes=3-1")[0] == 416
+        assert get(address + "%00")[0] == get(address + "a" * 300 + ".html")[0] == 404
         for path in ("../secret.html", "%2e%2e/secret.html", "link.html", "nothing.html", "/etc/passwd"):
             assert get(address + path)[0] == 404
         assert get(address, Host="evil.example:80")[0] == 404
@@ -188,6 +190,9 @@ def test_the_server_serves_one_folder_to_this_machine(tmp_path):
         for data in (b"[]", b"not json", b"[" * 50_000):
             with pytest.raises(urllib.error.HTTPError, match="400"):
                 urllib.request.urlopen(address, data=data)
+        with pytest.raises(UserError, match="--port 0"):
+            with serving.files(tmp_path, port=99_999):
+                pass
         with pytest.raises(UserError, match="--port 0"):
             with serving.files(tmp_path, port=int(address.rsplit(":", 1)[1].strip("/"))):
                 pass

@@ -74,4 +74,9 @@ def test_a_mixture_is_compared_start_by_start():
     found = mixtures.paired(one, episodes("floor", 4, kind="policy", policy="z"))
     assert found.mean == pytest.approx(0.4) and found.n == 20
     assert mixtures.success(one).mean == pytest.approx(0.6)
+    assert "repeats" not in found.method  # one policy beside two: the luck of training is not in it
+    other = [e.model_copy(update={"policy": e.policy + "2", "success": False}) for e in one]
+    both = mixtures.paired(one, other)
+    assert both.mean == pytest.approx(0.6) and "repeats" in both.method and both.n == 40
+    assert mixtures.paired(one, other, unit=mixtures.by_behavior).n_tasks == 2
     assert mixtures.csv_of([{"suite": "s", "mean": 0.5, "ci95": None}]).splitlines()[1] == "s,,,,,,0.5,,,"

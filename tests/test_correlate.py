@@ -235,3 +235,10 @@ def test_nothing_at_all_is_a_record_too():
     found = correlate.run([], [], groups={})
     assert found["recipe"] is None
     assert [group["n_models"] for group in found["groups"].values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("power", [-200, 0, 160, 300])
+def test_units_change_no_correlation(power):
+    """Squares of the very large are infinite and those of the very small are 0; r knows no unit."""
+    found = stats.pearson([value * 10.0**power for value in (1, 2, 3, 4)], [0.1, 0.3, 0.2, 0.5])
+    assert found.value == pytest.approx(0.8315, abs=1e-3)

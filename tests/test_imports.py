@@ -32,7 +32,7 @@ ALLOWED = {
     "correlate": LEAVES | {"confounds", "measured", "noise", "stats", "agreement", "store"},
     "scores": LEAVES | {"crossed", "stats"},
     "reliability": set(),
-    "corrected": LEAVES,
+    "corrected": LEAVES | {"stats"},
     "anchors": LEAVES | {"judge", "store"},
     "ground_truth": LEAVES | {"envs", "suites", "video"},
     "judge_board": LEAVES | {"store"},

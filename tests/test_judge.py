@@ -1,5 +1,7 @@
 """Judging: what a reply means, what is missing and why, and what is asked again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from dreamgen_bench import generate, judge
 from dreamgen_bench.store import RecordFile
 from dreamgen_bench.testing import Held, ScriptedJudge, toy_suite
 from dreamgen_bench.types import Judgment, Reply, Rubric, Spec, Video, VideoRecord
+from dreamgen_bench.video import encode, sampled
 
 MODEL = Spec(name="held", revision="1", load="x:y", license="Apache-2.0")
 JUDGE = Spec(name="scripted", revision="1", load="x:y", license="Apache-2.0")
@@ -64,6 +67,20 @@ def test_frames_are_even_with_the_first_and_the_last_among_them(tmp_path):
     assert asked.frames[:, 0, 0, 0].tolist() == list(range(0, 17, 2)) and asked.fps == 5
     assert asked.prompt == "Is this: do thing 0?"
     assert len(judge.question(video, task, Rubric(**{**IF.__dict__, "num_frames": 40})).frames) == 17
+
+
+def test_a_large_video_is_not_held_as_a_whole(tmp_path, monkeypatch):
+    """What is asked about it is the same; only the frames that are shown stay in memory."""
+    frames = np.repeat(np.arange(40, dtype=np.uint8)[:, None, None, None] * 6, 16, 1).repeat(16, 2).repeat(3, 3)
+    (tmp_path / "v.mp4").write_bytes(encode(Video(frames=frames, fps=8)))
+    whole = sampled(tmp_path / "v.mp4", [3, 5])
+    monkeypatch.setattr("dreamgen_bench.video.HELD", 1)
+    thin = sampled(tmp_path / "v.mp4", [3, 5])
+    task = toy_suite(tmp_path / "toy").tasks[0]
+    assert [len(thin[n].frames) for n in (3, 5)] == [3, 5] and len(whole[3].frames) == 40
+    for count, rubric in ((3, IF), (5, replace(PA, num_frames=5))):
+        one, two = (judge.question(of[count], task, rubric) for of in (whole, thin))
+        assert np.array_equal(one.frames, two.frames) and one.fps == pytest.approx(two.fps)
 
 
 def test_rubrics_that_show_the_same_frames_share_them(tmp_path):

@@ -88,3 +88,13 @@ def test_a_column_that_is_missing_is_named(tmp_path):
         labels.read(str(tmp_path / "l.csv"))
     with pytest.raises(UserError, match="no file, folder or suite"):
         labels.read("no-such-suite")
+
+
+@pytest.mark.parametrize(
+    "row", [{"label": 0.7}, {"label": -3.5}, {"label": float("nan")}, {"video": True}, {"video": "a\0"}]
+)
+def test_what_is_neither_label_nor_name_is_a_problem_of_its_line(folder, row):
+    """A share is no label, NaN is no 0, and neither costs the other rows."""
+    rows = rows_of(folder)[:4]
+    found = labels.read(str(written(folder, "odd.jsonl", [*rows, rows_of(folder)[5] | row])))
+    assert len(found.clips) == 4 and [problem.line for problem in found.problems] == [5]

@@ -142,6 +142,7 @@ def test_a_video_that_is_lost_after_the_run_is_counted_and_nothing_else_changes(
         ({"models": ("true_actions",)}, "no world model"),
         ({"limit": 0}, "nothing would be left"),
         ({"rubrics": ("if",)}, "no rubric"),
+        ({"policy": "random"}, "can't be trained"),
     ],
 )
 def test_a_wrong_selection_is_refused_before_anything_is_written(tmp_path, fields, says):
@@ -150,6 +151,12 @@ def test_a_wrong_selection_is_refused_before_anything_is_written(tmp_path, field
     with pytest.raises(UserError, match=says):
         loop.check(loop.Run(**chosen))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mistyped_folder_is_no_folder_without_work(tmp_path):
+    """Judging what nobody has dreamed is an error, not a success with nothing to do."""
+    result = CliRunner().invoke(app, ["judge", "metaworld-seen-v1", "--models", "static", "--out", str(tmp_path / "x")])
+    assert result.exit_code == 2 and "holds no video" in result.output and not (tmp_path / "x").exists()
 
 
 def test_every_verb_has_an_example_in_its_help():

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from dreamgen_bench import finished, registry
+from dreamgen_bench import finished, latest, manifest, registry, rubrics
 from dreamgen_bench.cli import app
 from dreamgen_bench.store import RecordFile
 from dreamgen_bench.testing import ScriptedJudge
@@ -55,6 +56,64 @@ def test_scoring_again_changes_nothing(clips, tmp_path, monkeypatch):
     before = (tmp_path / "out/judgments.jsonl").read_bytes()
     assert scored(monkeypatch, path, tmp_path / "out") == first
     assert (tmp_path / "out/judgments.jsonl").read_bytes() == before
+
+
+def test_a_corrected_instruction_is_asked_again(clips, tmp_path, monkeypatch):
+    """The answer to another question is no answer; nor does the table show rows that the manifest no longer has."""
+    asked = []
+    judge = ScriptedJudge(lambda q: asked.append(q.prompt) or "1")
+    monkeypatch.setattr(registry, "load", lambda spec, **kw: judge)
+    out = tmp_path / "out"
+    for words in ("push the block", "open the drawer"):
+        path = write(clips, [{"id": "a", "instruction": words, "video": "good.mp4"}])
+        finished.score(path, out=out, judge_name="qwen-s")
+        finished.publish(path, out=out, judge_name="qwen-s", rubric_names=rubrics.DEFAULT)
+        assert sum(words in prompt for prompt in asked) == 1
+    assert [video.key for video in latest.videos(out)] == [video.key for video in manifest.run(path, out=out).videos]
+    assert len(latest.judgments(out)) == 2 < len(asked)
+
+
+def test_one_id_has_one_instruction(clips, tmp_path, monkeypatch):
+    """Two models' rows of one id with two instructions: one of them would be judged by the other's."""
+    rows = [{"id": "a", "instruction": words, "video": "good.mp4", "model": words} for words in ("push", "pull")]
+    with pytest.raises(UserError, match="clips.jsonl:2: id 'a' has another instruction"):
+        scored(monkeypatch, write(clips, rows), tmp_path / "out")
+
+
+def test_what_is_no_files_name_costs_one_row(clips, tmp_path, monkeypatch):
+    """A loop of links, a name too long: a reason each, and the good video is scored."""
+    (clips / "loop.mp4").symlink_to(clips / "loop.mp4")
+    names = ["good.mp4", "loop.mp4", "x" * 300 + ".mp4"]
+    path = write(clips, [{"id": str(i), "instruction": "x", "video": name} for i, name in enumerate(names)])
+    assert [(r["n"], r["no_video"]) for r in scored(monkeypatch, path, tmp_path / "out")] == [(1, 2)] * 2
+    assert len(finished.reasons(tmp_path / "out")) == 2
+
+
+def test_a_manifest_of_another_encoding(clips, tmp_path, monkeypatch):
+    """A line separator in a text and a byte order mark are read; Latin-1 is refused, not altered."""
+    row = json.dumps({"id": "a", "instruction": "one\u2028two", "video": "good.mp4"}, ensure_ascii=False)
+    path = clips / "clips.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + row.encode())
+    assert scored(monkeypatch, path, tmp_path / "out")[0]["n"] == 1
+    path.write_bytes(row.replace("one", "Tür").encode("latin-1", "replace"))
+    with pytest.raises(UserError, match="no UTF-8"):
+        scored(monkeypatch, path, tmp_path / "out")
+
+
+def test_nothing_judged_is_no_success(clips, tmp_path):
+    """Exit status 1, with the reasons; a model's name from a manifest sets no terminal's title."""
+    path = write(clips, [{"id": "a", "instruction": "x", "video": "gone.mp4", "model": "\x1b]0;pwned\x07m"}])
+    call = ["score", "--manifest", str(path), "--judge", "always-yes", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 1 and "gone.mp4: no such file" in result.output and "nothing was judged" in result.output
+    assert "\x1b]" not in result.output and "\x07" not in result.output
+
+
+def test_a_judge_of_other_videos_is_told_of(clips, tmp_path):
+    """qwen-s was made for the simulator: a number of hers about other robots is not left without a word."""
+    path = write(clips, [{"id": "a", "instruction": "x", "video": "good.mp4"}])
+    assert "simulator" in finished.warning(path, out=tmp_path / "out", judge_name="qwen-s")
+    assert finished.warning(path, out=tmp_path / "out", judge_name="always-yes") == ""
 
 
 @pytest.mark.parametrize(

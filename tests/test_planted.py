@@ -187,6 +187,20 @@ def test_luck_of_training_widens_the_interval_of_success():
     assert "Satterthwaite" not in crossed.interval(rows.ravel()[1:], tasks=tasks[1:], repeats=repeats[1:]).method
 
 
+def test_luck_of_training_is_in_a_difference_too():
+    """Two recipes that are equal but for which policies were lucky: a difference of them is not a certain one."""
+    rng = np.random.default_rng(0)
+    one, two = ((rng.random((200, 3)) < luck).astype(float) for luck in ([0.2, 0.3, 0.4], [0.35, 0.45, 0.4]))
+    found = crossed.difference(one, two)
+    given = stats.paired_difference(one.mean(1), two.mean(1), tasks=[str(at) for at in range(200)])
+    assert found.mean == pytest.approx(given.mean) and found.p > 0.05 > given.p
+    assert found.ci95[0] < given.ci95[0] and found.ci95[1] > 0 > given.ci95[1]
+    alone = crossed.difference(one[:, :1], two[:, :1])
+    assert alone.method == "Bonett-Price over tasks"
+    with pytest.raises(ValueError, match="the same ones"):
+        crossed.difference(one, two[:9])
+
+
 def test_holding_the_cause_constant_leaves_nothing():
     """A score and a success that both follow length agree no more once length is held; alone they do."""
     rng = np.random.default_rng(0)

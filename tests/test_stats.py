@@ -192,6 +192,13 @@ def test_holm_is_stricter_than_a_single_test():
     assert {row.rank for row in four} == {1}
 
 
+def test_a_leader_is_held_to_having_been_chosen():
+    """Against three others Holm alone says .047; but any of four could have led, so twice that."""
+    leader, close = np.ones(7), np.zeros(7)
+    found = stats.rank_groups([leader, close, close, close], models=list("labc"), tasks=tasks(7))
+    assert {row.rank for row in found} == {1} and found[1].p == pytest.approx(2 / 128 * 3 * 2)
+
+
 def test_ranking_wants_a_matching_table():
     """A table of another shape, or one name twice, is refused."""
     with pytest.raises(ValueError, match="not \\(models, rows\\)"):

@@ -173,6 +173,17 @@ def test_every_attempt_is_kept(tmp_path):
     assert facts["absent"] == {"b": "why"} and facts["values"]["real"] == [6, 24, 96]
 
 
+def test_a_killed_attempt_is_kept_too(tmp_path):
+    """SIGKILL lets nobody write: what was written at the start says how it ended, and nothing of it is published."""
+    roster = frame.Roster(trained=("a",), controls=(), absent={})
+    job = frame.Job(name="scaling", preset="small", out=tmp_path, roster=roster, workers=1, watch=print)
+    with frame.attempt(job, scaling.PRESETS["small"]):
+        begun = json.loads((tmp_path / "study.json").read_text())
+        with pytest.raises(UserError, match="has not finished"):
+            frame.publish(tmp_path, tmp_path / "published")
+    assert [one["ended"] for one in begun["attempts"]] == ["killed"] and begun["attempts"][0]["command"]
+
+
 # Which metric
 
 

@@ -187,6 +187,16 @@ def test_where_nothing_can_be_corrected_it_says_why(labelled, unlabelled, why):
     assert found.mean is None and why in found.why and found.judged == 1.0
 
 
+def test_few_labels_are_no_certainty():
+    """A judge that happens to err on none, or that says one thing only, is not known for sure by ten labels."""
+    pytest.importorskip("ppi_py")
+    found = corrected([1.0, 0.0] * 5, [1.0, 0.0] * 5, [1.0] * 300)
+    assert found.ci95[1] - found.ci95[0] > 0.2 and 0 <= found.ci95[0] <= found.ci95[1] <= 1
+    assert corrected([1.0] * 9 + [0.0], [1.0] * 9 + [0.0], [1.0, 0.0] * 9).labels_ci95[1] < 1
+    silent = corrected([1.0, 0.0] * 5, [1.0] * 10, [1.0] * 200)
+    assert silent.mean is None and "the same of every clip" in silent.why
+
+
 def test_clips_without_a_label_are_judged_and_corrected_by_those_with_one(folder, tmp_path):
     """The report has the score before and after."""
     pytest.importorskip("ppi_py")

@@ -138,9 +138,10 @@ def test_controls_from_the_simulator():
     first = np.asarray(Image.open(task.first_frame))
     made = {
         name: next(iter(registry.load(registry.find("world_models", name)).generate([task], seed=0))).frames
-        for name in ("replay", "static", "wrong_instruction", "reversed")
+        for name in ("replay", "static", "wrong_instruction", "reversed", "noise")
     }
     assert all(frames.shape == (17, 64, 64, 3) for frames in made.values())
     assert np.array_equal(made["replay"][0], first) and np.array_equal(made["wrong_instruction"][0], first)
     assert np.array_equal(made["reversed"][-1], first) and (made["static"] == first).all()
+    assert np.array_equal(made["noise"][0], first) and made["noise"][-1].std() > 70
     assert np.abs(made["wrong_instruction"][-1].astype(int) - made["replay"][-1]).mean() > 1

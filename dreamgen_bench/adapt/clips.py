@@ -38,7 +38,10 @@ def rows(folder: Path) -> list[Row]:
         raise UserError(f"{path}: no such file; a data folder has videos and JSON lines of {{video, instruction}}")
     if path.stat().st_size > MAX_MANIFEST:
         raise UserError(f"{path}: larger than {MAX_MANIFEST // 2**20} MiB")
-    lines = enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
+    try:
+        lines = enumerate(path.read_text("utf-8-sig").split("\n"), 1)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no UTF-8: {error}; save it as UTF-8") from error
     found = [_row(line, f"{path.name}:{number}") for number, line in lines if line.strip()]
     if not found:
         raise UserError(f"{path}: holds no row, so there is nothing to adapt to")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -29,7 +29,10 @@ error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 _debug = False
 
 Suites = Annotated[list[str], typer.Argument(help="Suites by name (dreamgen-bench list suites) or folder.")]
-Models = Annotated[str, typer.Option(help="World models, separated by commas.")]
+Models = Annotated[
+    str,
+    typer.Option(help="World models, separated by commas. Where policies are trained, replay and static come along."),
+]
 Out = Annotated[Path, typer.Option(help="Run folder. What is there already is not done again.")]
 Limit = Annotated[Optional[int], typer.Option(help="At most so many tasks of each suite, spread evenly.")]
 TrajectoryLimit = Annotated[Optional[int], typer.Option(help="At most so many tasks to dream for the policy.")]
@@ -80,6 +83,18 @@ def warn_of_drift(out: Path) -> None:
 
     for told in anchors.moved_in(out):
         error_console.print(f"warning: {escape(told)}", style="yellow")
+
+
+def tell_scores(rows: Iterable[dict[str, Any]]) -> None:
+    """A line for each row of scores.json: mean, interval, how many, and what is missing."""
+    from .. import stats
+    from ..standings import visible
+
+    for row in rows:
+        mean = "undefined" if row["mean"] is None else f"{row['mean']:.2f}{stats.bracketed(row['ci95'])}"
+        missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])
+        text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}  n = {row['n']} of {row['planned']}"
+        out_console.print(escape(visible(text + (f" ({missing})" if missing else ""))))
 
 
 def _line(error: Exception) -> str:

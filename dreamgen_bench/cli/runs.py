@@ -30,6 +30,7 @@ from .frame import (
     error_console,
     example,
     out_console,
+    tell_scores,
     warn_of_drift,
 )
 
@@ -93,6 +94,7 @@ def run_(
     trajectory_limit: TrajectoryLimit = None,
     seeds: Seeds = 1,
     judge: JudgeName = "qwen-s",
+    rubric: Rubrics = None,
     idm: IdmName = "waypoint-cnn",
     policy: PolicyName = "bc-chunk",
     episodes: Episodes = 12,
@@ -107,18 +109,20 @@ def run_(
     fields |= dict(idm=idm, policy=policy)
     fields |= dict(episodes=episodes, policy_seeds=policy_seeds, downstream=downstream)
     fields |= dict(mixture=mixture, precision=precision)
+    fields |= {"rubrics": tuple(rubric)} if rubric else {}
     _everything(configured(suites, models, out, **fields), workers)
 
 
 def perform(names: tuple[str, ...], run: Any, shard: str) -> None:
     """Some stages of a run, and a line about each."""
-    from ..loop import STAGES
+    from ..loop import STAGES, answered
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in names:
         out_console.print(f"{name}: {STAGES[name](run, _parsed(shard))}")
         if name == "judge":
             warn_of_drift(run.out)
+            tell_scores(answered(run))
 
 
 def _parsed(shard: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 from rich.markup import escape
 
-from .frame import Json, JudgeName, Out, Rubrics, app, example, out_console, warn_of_drift
+from .frame import Json, JudgeName, Out, Rubrics, app, error_console, example, out_console, tell_scores, warn_of_drift
 
 
 @app.command()
@@ -22,18 +22,23 @@ def score(
     rubric: Rubrics = None,
 ) -> None:
     """Finished videos in, scores out."""
-    from .. import finished, rubrics, stats
+    from .. import finished, rubrics
+    from ..standings import visible
 
-    names = rubric or rubrics.DEFAULT
-    for row in finished.score(manifest, out=out, judge_name=judge, rubric_names=names):
-        mean = "undefined" if row["mean"] is None else f"{row['mean']:.2f}{stats.bracketed(row['ci95'])}"
-        missing = ", ".join(f"{row[k]} {k}" for k in ("no_video", "judge_error", "unparsed") if row[k])
-        text = f"{row['model']}  {row['suite']}  {row['rubric']}: {mean}  n = {row['n']} of {row['planned']}"
-        out_console.print(escape(text + (f" ({missing})" if missing else "")))
+    names = tuple(dict.fromkeys(rubric or rubrics.DEFAULT))
+    table = finished.score(manifest, out=out, judge_name=judge, rubric_names=names)
+    tell_scores(table)
     warn_of_drift(out)
+    if told := finished.warning(manifest, out=out, judge_name=judge):
+        error_console.print(f"warning: {escape(told)}", style="yellow")
+    for reason in finished.reasons(out):
+        error_console.print(escape(visible(reason)))
     written = finished.publish(manifest, out=out, judge_name=judge, rubric_names=names)
     files = ", ".join(("scores.json", "judgments.jsonl", "videos.jsonl", "run.json", *written))
     out_console.print(f"written to {escape(str(out))}: {files}")
+    if not any(row["n"] for row in table):
+        error_console.print("nothing was judged: every reason is above; the same command asks again")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -54,3 +59,5 @@ def correlate(
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     else:
         out_console.print(coefficients(found))
+        if found["n_missing"]:
+            out_console.print(f"{found['n_missing']} rows left out: a cell of theirs is empty")

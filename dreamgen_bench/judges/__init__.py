@@ -8,6 +8,7 @@ __all__ = ["SPECS", "from_file"]
 
 _LOAD = "dreamgen_bench.judges.transformers_vlm:load"
 
+_SIMULATOR = "the simulator's 64x64 videos of 17 frames"
 SPECS = [
     *constant.SPECS,
     Spec(
@@ -20,6 +21,7 @@ SPECS = [
         weights="shipped",
         parameters=4_609_792,
         trained_on=("metaworld-judge",),
+        domain=_SIMULATOR,
     ),
     Spec(
         name="state",
@@ -30,6 +32,7 @@ SPECS = [
         weights="shipped",
         parameters=133_301,
         trained_on=("sim-data judge",),
+        domain=_SIMULATOR,
         **ADAPTERS["state"],
     ),
     Spec(

@@ -70,30 +70,37 @@ def missing(spec: Spec) -> str:
 
 @contextmanager
 def attempt(job: Job, values: Any) -> Iterator[Json]:
-    """Facts of this attempt for study.json, which is written however it ends; what the body adds is kept."""
+    """Facts of this attempt for study.json, there from its start and however it ends; what the body adds is kept."""
     path = job.out / "study.json"
     before = read_json(path) if path.exists() else {}
     if before and (before["study"], before["preset"]) != (job.name, job.preset):
         raise UserError(f"{job.out} holds the study {before['study']} ({before['preset']}): choose another --out")
+    note: Json = {"ended": "killed", "code": provenance.commit(), "command": " ".join(sys.argv[1:])}
     started = time.perf_counter()
-    note: Json = {"ended": "failed"}
     about: Json = {}
+    _keep(job, values, before, about, note | {"seconds": 0.0})  # what stays of an attempt that can write no more
     try:
         yield about
         note["ended"] = "finished"
     except KeyboardInterrupt:
         note["ended"] = "stopped"
         raise
+    except BaseException:
+        note["ended"] = "failed"
+        raise
     finally:
-        note |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "code": provenance.commit()}
-        note |= {"seconds": round(time.perf_counter() - started, 1), "command": " ".join(sys.argv[1:])}
-        attempts = [*before.get("attempts", []), note]
-        facts = {"schema": 1, "study": job.name, "preset": job.preset, "values": asdict(values)}
-        facts |= {"trained": job.roster.trained, "controls": job.roster.controls, "absent": dict(job.roster.absent)}
-        facts |= {"hardware": provenance.hardware() | {"workers": job.workers}, "versions": provenance.versions()}
-        total = round(sum(one["seconds"] for one in attempts), 1)
-        job.out.mkdir(parents=True, exist_ok=True)
-        write_json(path, facts | about | {"seconds": total, "attempts": attempts})
+        _keep(job, values, before, about, note | {"seconds": round(time.perf_counter() - started, 1)})
+
+
+def _keep(job: Job, values: Any, before: Json, about: Json, note: Json) -> None:
+    note = note | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
+    attempts = [*before.get("attempts", []), note]
+    facts = {"schema": 1, "study": job.name, "preset": job.preset, "values": asdict(values)}
+    facts |= {"trained": job.roster.trained, "controls": job.roster.controls, "absent": dict(job.roster.absent)}
+    facts |= {"hardware": provenance.hardware() | {"workers": job.workers}, "versions": provenance.versions()}
+    total = round(sum(one["seconds"] for one in attempts), 1)
+    job.out.mkdir(parents=True, exist_ok=True)
+    write_json(job.out / "study.json", facts | about | {"seconds": total, "attempts": attempts})
 
 
 def correlated(

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from operator import attrgetter
 from typing import Any
+
+import numpy as np
 
 from .. import crossed, downstream, evaluate, loop, registry, stats, suites, train
 from ..envs import demonstrations
 from ..store import RecordFile, Summary, digest, sharded, write_json
 from ..types import EpisodeRecord, Suite, Trajectory, TrajectoryRecord, UserError
 from .frame import Job, Json
+
+by_start, by_behavior = attrgetter("task"), attrgetter("behavior")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,16 +122,25 @@ def success(rows: Sequence[EpisodeRecord]) -> stats.Estimate:
     )
 
 
-def paired(one: Sequence[EpisodeRecord], two: Sequence[EpisodeRecord]) -> stats.Difference:
-    """How much more often `one` succeeds, over the starts that both have; means over policies."""
-    sides = []
-    for rows in (one, two):
-        ordered = sorted(rows, key=lambda e: e.task)
-        groups = {task: list(group) for task, group in groupby(ordered, key=lambda e: e.task)}
-        sides.append({task: sum(bool(e.success) for e in group) / len(group) for task, group in groups.items()})
-    shared = sorted(sides[0].keys() & sides[1].keys())
-    a, b = ([side[task] for task in shared] for side in sides)
-    return stats.paired_difference(a, b, tasks=shared)
+def paired(
+    one: Sequence[EpisodeRecord], two: Sequence[EpisodeRecord], *, unit: Callable[[EpisodeRecord], str] = by_start
+) -> stats.Difference:
+    """How much more often `one` succeeds, over the units that both have: starts, or `by_behavior` for more than these.
+
+    The luck of training is in the interval where both have as many policies, two or more (`crossed.difference`).
+    """
+    shared = sorted({unit(e) for e in one} & {unit(e) for e in two})
+    return crossed.difference(_rates(one, unit, shared), _rates(two, unit, shared))
+
+
+def _rates(rows: Sequence[EpisodeRecord], unit: Callable[[EpisodeRecord], str], shared: Sequence[str]) -> np.ndarray:
+    """Success rates [units, policies]; NaN where a policy was not tried in a unit."""
+    cells: dict[tuple[str, str], list[bool]] = {(name, e.policy): [] for name in shared for e in rows}
+    for episode in rows:
+        if (unit(episode), episode.policy) in cells:
+            cells[unit(episode), episode.policy].append(bool(episode.success))
+    means = np.array([np.mean(values) if values else np.nan for values in cells.values()])
+    return crossed.table(means, [name for name, _ in cells], [policy for _, policy in cells])
 
 
 def csv_of(rows: Sequence[Json]) -> str:

@@ -15,7 +15,7 @@ from .. import loop, plots
 from ..store import read_json, write_json
 from . import score_vs_success
 from .frame import Job, Json, attempt, correlated
-from .mixtures import paired
+from .mixtures import by_behavior, paired
 
 FLOOR = "teleoperation"
 
@@ -71,15 +71,18 @@ def run(job: Job, preset: Preset) -> Json:
 
 
 def against_floor(whole: loop.Run, job: Job) -> list[Json]:
-    """success.json with each row's difference to the floor, over the same starts; best first."""
+    """success.json with each row's difference to the floor, over the same starts and over behaviors; best first."""
     episodes = loop.records(whole)[2]
     floor = [episode for episode in episodes if episode.model == FLOOR]
     rows = []
     for row in read_json(job.out / "success.json"):
         own = [episode for episode in episodes if episode.model == row["model"]]
-        gained = None if row["model"] == FLOOR else paired(own, floor).json()
-        learned = sum(value > 0 for value in row["behaviors"].values())
-        rows.append(row | {"gained": gained, "behaviors_ever_done": learned})
+        more: Json = {"gained": None, "gained_behaviors": None}
+        if row["model"] != FLOOR:
+            more = {"gained": paired(own, floor).json()}
+            more["gained_behaviors"] = paired(own, floor, unit=by_behavior).json()
+        more["behaviors_ever_done"] = sum(value > 0 for value in row["behaviors"].values())
+        rows.append(row | more)
     return sorted(rows, key=lambda row: (-(row["mean"] or 0), row["model"]))
 
 

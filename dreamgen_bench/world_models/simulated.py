@@ -4,9 +4,10 @@
     static             the first frame, held (the floor)
     wrong_instruction  from the same first frame the robot does something else
     reversed           the true video backwards
+    noise              the first frame, fading into noise: nothing can be seen to be done
     corrupt_KIND_LEVEL the true video with one physical defect, drawn again by the simulator (envs/defects.py)
 
-They see the task's simulator state, which no other world model may look at.
+All but static and noise see the task's simulator state, which no other world model may look at.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ class Simulated:
 def _static(task: Task, seed: int) -> np.ndarray:
     frame = np.asarray(Image.open(task.first_frame).convert("RGB"))
     return np.repeat(frame[None], task.num_frames, axis=0)
+
+
+def _noise(task: Task, seed: int) -> np.ndarray:
+    rng, still = np.random.default_rng(seed), _static(task, seed)
+    share = np.linspace(0, 1, task.num_frames)[:, None, None, None]
+    return np.asarray((1 - share) * still + share * rng.integers(0, 256, still.shape), np.uint8)
 
 
 def _replay(task: Task, seed: int) -> np.ndarray:
@@ -108,6 +115,7 @@ _FRAMES: dict[str, Frames] = {
     "static": _static,
     "wrong_instruction": _wrong_instruction,
     "reversed": _reversed,
+    "noise": _noise,
     **{f"corrupt_{kind}_{level}": _corrupted(kind, level) for kind in DEFECTS for level in LEVELS},
 }
 _SUMMARIES = {
@@ -115,6 +123,7 @@ _SUMMARIES = {
     "static": "the first frame, held (floor)",
     "wrong_instruction": "from the same first frame the robot does something else",
     "reversed": "the true video backwards",
+    "noise": "the first frame, fading into noise: nothing can be seen to be done (floor of IF)",
 }
 
 
