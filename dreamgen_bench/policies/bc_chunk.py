@@ -53,9 +53,9 @@ def fit(trajectories: Sequence[Trajectory], *, seed: int, out: Path, steps: int 
     return imitation.save(net, found, out, steps=steps, seed=seed)
 
 
-def fit_long(trajectories: Sequence[Trajectory], *, seed: int, out: Path) -> Path:
+def fit_long(trajectories: Sequence[Trajectory], *, seed: int, out: Path, steps: int = LONGER * STEPS) -> Path:
     """The same with LONGER times the steps: for many behaviors at once, which STEPS leaves half learned."""
-    return fit(trajectories, seed=seed, out=out, steps=LONGER * STEPS)
+    return fit(trajectories, seed=seed, out=out, steps=steps)
 
 
 class ChunkedCloning:
