@@ -128,7 +128,8 @@ def test_old_records_are_read(tmp_path):
     record = RecordFile(tmp_path / "episodes.jsonl", EpisodeRecord).read()["k"]
     assert record.progress is None and record.planned is None
     row = scores.success([record], {})[0]
-    assert not {"progress", "precision", "planned_episodes", "interval"} & set(row)
+    assert not {"progress", "precision", "planned_episodes"} & set(row)
+    assert row["interval"] == "Wilson over tasks"
 
 
 def test_a_published_row_says_as_much_as_the_record_and_old_rows_are_read():

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 from finished_run import SUPPLIED, finished_run
@@ -129,6 +130,17 @@ def test_check_makes_every_aggregate_again(board):
     assert record.evidence.tier == "self-reported" and "follow from" in told[0]
     reference = record_of(board, "random", "metaworld-policy-v1")
     assert archive.check(reference)[0].model.group == "reference"
+
+
+def test_records_of_before_stay_good(board):
+    """Success rows have said more since: a record that lacks it is sound, one that states it wrongly is not."""
+    older = changed(record_of(board), lambda v: [v["success"][0].pop(key) for key in ("interval", "ci95_behaviors")])
+    assert "follow from" in archive.check(older)[1][0]
+    forged = changed(older, lambda v: v["success"][0].update(ci95_behaviors=[0.9, 1.0]))
+    with pytest.raises(UserError, match="ci95_behaviors is stated"):
+        archive.check(forged)
+    shipped = Path(__file__).parents[1] / "leaderboards/records/metaworld-behavior-v1"
+    assert archive.check(sorted(shipped.glob("replay-*.json"))[-1])[1]
 
 
 FORGED = {
