@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import stats as scipy_stats
 from statsmodels.stats.proportion import proportion_confint
 
-from .stats import mean_interval
-from .stats import plain as plain_ends
+from .stats import mean_interval, plain
 from .types import UserError
 
 FEWEST = 10
@@ -61,12 +60,12 @@ def corrected(truth: ArrayLike, said: ArrayLike, said_unlabelled: ArrayLike) -> 
     except ModuleNotFoundError as error:
         raise UserError("corrected scores need ppi-python: pip install 'dreamgen-bench[ppi]'") from error
     low, high = (float(np.squeeze(end)) for end in ppi_mean_ci(y, f, rest, alpha=0.05))
-    plain = [float(np.squeeze(end)) for end in classical_mean_ci(y, alpha=0.05)]
-    saved = len(y) * (((plain[1] - plain[0]) / (high - low)) ** 2 - 1) if high > low else None
+    wide = float(np.ptp(classical_mean_ci(y, alpha=0.05)))
+    saved = len(y) * ((wide / (high - low)) ** 2 - 1) if high > low else None
     alone = mean_interval(y, tasks=[str(at) for at in range(len(y))])
     return Corrected(
         labels_only=round(float(y.mean()), 6),
-        labels_ci95=plain_ends(alone.ci95),
+        labels_ci95=plain(alone.ci95),
         mean=round(float(np.squeeze(ppi_mean_pointestimate(y, f, rest))), 6),
         ci95=_widened(low, high, y - f),
         labels_saved=None if saved is None else int(saved),

@@ -45,9 +45,8 @@ def reasons(out: Path, *, most: int = 5) -> list[str]:
     videos = [f"no video: {video.reason}" for video in latest.videos(out) if video.reason]
     silent = (row for row in latest.judgments(out) if row.status == "judge_error")
     found = list(dict.fromkeys([*videos, *(f"no answer: {row.reply}" for row in silent)]))
-    return found[:most] + (
-        [f"and {len(found) - most} more, in videos.jsonl and judgments.jsonl"] if found[most:] else []
-    )
+    more = f"and {len(found) - most} more, in videos.jsonl and judgments.jsonl"
+    return found[:most] + ([more] if found[most:] else [])
 
 
 def publish(clips: Path, *, out: Path, judge_name: str, rubric_names: Sequence[str]) -> list[str]:

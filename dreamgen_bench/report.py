@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import leaderboard
 from .leaderboard import tables
-from .standings import ABSENT, COLUMNS, JSON, RUBRICS, Row, agreement_text, rubric_name, visible
+from .standings import ABSENT, COLUMNS, JSON, RUBRICS, Row, agreement_text, leaning_text, rubric_name, visible
 from .types import Suite, Task
 from .video import VideoError, encode, read
 
@@ -85,7 +85,8 @@ def _agreement(correlation: JSON | None) -> list[tuple[str, str, str]]:
         return []
     names = {"all": "All models", "trained": "Trained models only", "controls": "Controls only"}
     groups = correlation["groups"]
-    return [(who, agreement_text(groups.get(n)), groups.get(n, {}).get("note") or "") for n, who in names.items()]
+    found = [(who, groups.get(n)) for n, who in names.items()]
+    return [(who, agreement_text(own) + leaning_text(own), (own or {}).get("note") or "") for who, own in found]
 
 
 def facts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

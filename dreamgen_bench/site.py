@@ -20,7 +20,7 @@ from . import correlate, figures, leaderboard, publish, submission, suites
 from .publish import Board
 from .record import Published
 from .report import shortened
-from .standings import JSON, Row, agreement_text, visible
+from .standings import JSON, Row, agreement_text, leaning_text, visible
 from .store import RecordFile, whole_file
 from .types import Judgment, Task, UserError, VideoRecord
 from .video import VideoError, encode
@@ -209,7 +209,8 @@ def _agreement(site: _Site, board: Board, found: Sequence[Row]) -> JSON:
     words = []
     if correlation and correlation["groups"]["all"]["models"]:
         names = {"trained": "Trained models", "controls": "Controls", "all": "All"}
-        words = [[who, agreement_text(correlation["groups"].get(name))] for name, who in names.items()]
+        groups_of = correlation["groups"]
+        words = [[who, agreement_text(groups_of.get(n)) + leaning_text(groups_of.get(n))] for n, who in names.items()]
     drawn = figures.draw(board, found, correlation if words else None, out=site.out)
     return {"agreement": words, "figures": drawn}
 

@@ -349,3 +349,13 @@ def agreement_text(group: Mapping[str, Any] | None) -> str:
         return f"undefined: {found.get('why') or 'no reason recorded'} (n = {n})"
     p = f", p = {found['p']:.2g}" if found.get("p") is not None else ""
     return f"Pearson r = {found['value']:.2f}{stats.bracketed(found['ci95'])}, n = {n}{p}"
+
+
+def leaning_text(group: Mapping[str, Any] | None) -> str:
+    """What r would be without the model on which it leans most: "; without wan-s 0.54". '' where there is none."""
+    whole = group and group["pearson"]["value"]
+    if group is None or whole is None:
+        return ""
+    rest = [row for row in group.get("leave_one_out", ()) if row["pearson"] is not None]
+    most = max(rest, key=lambda row: abs(row["pearson"] - whole), default=None)
+    return f"; without {most['model']} {most['pearson']:.2f}" if most else ""

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import leaderboard, stats
+from .standings import leaning_text
 from .store import read_json
 
 NAMES = {
@@ -45,7 +46,8 @@ def sentence(group: str, found: dict[str, Any]) -> str:
     if r["value"] is None:
         return f"score against success, {group} ({found['n_models']} models): undefined: {r.get('why', '')}"
     interval = stats.bracketed(r.get("ci95")) or f" (no interval: {r.get('why', '')})"
-    return f"score against success, {group} ({found['n_models']} models): Pearson r = {r['value']:.2f}{interval}"
+    who = f"score against success, {group} ({found['n_models']} models)"
+    return f"{who}: Pearson r = {r['value']:.2f}{interval}{leaning_text(found)}"
 
 
 def coefficients(found: dict[str, Any]) -> Table:

@@ -165,7 +165,5 @@ def _decoded(path: Path, take: Callable[[Any], T]) -> tuple[list[T], float]:
 
 def _too_little(path: Path) -> UserError:
     # Not a VideoError: that this machine is small is no fault of the video, and must not be counted as one.
-    return UserError(
-        f"{path}: this machine has too little memory for all its frames; nothing is lost, and a larger \
-one goes on from here"
-    )
+    why = "this machine has too little memory for all its frames"
+    return UserError(f"{path}: {why}; nothing is lost, and a larger one goes on from here")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamgen_bench import correlate, stats
+from dreamgen_bench import correlate, standings, stats, summary
 
 CODES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=12)
 
@@ -242,3 +242,12 @@ def test_units_change_no_correlation(power):
     """Squares of the very large are infinite and those of the very small are 0; r knows no unit."""
     found = stats.pearson([value * 10.0**power for value in (1, 2, 3, 4)], [0.1, 0.3, 0.2, 0.5])
     assert found.value == pytest.approx(0.8315, abs=1e-3)
+
+
+def test_a_correlation_that_leans_on_one_model_says_so():
+    """One good model among five that are alike makes a line; without it there is none."""
+    score, success = [0.1, 0.2, 0.15, 0.12, 0.18, 0.9], [0.1, 0.0, 0.05, 0.1, 0.02, 0.8]
+    found = stats.agreement(score, success, models=list("abcdef")).json()
+    assert standings.leaning_text(found) == f"; without f {stats.pearson(score[:5], success[:5]).value:.2f}"
+    assert "; without f -0." in summary.sentence("trained", found)
+    assert standings.leaning_text(None) == standings.leaning_text(stats.agreement([1], [1], models=["a"]).json()) == ""

@@ -286,12 +286,14 @@ def test_tables_are_what_the_records_give(board):
     (csv_file,) = (board / SUITE).glob("*.csv")
     (board / SUITE / "README.md").write_text("by hand")
     (board / SUITE / "old.csv").write_text("stale")
+    (board / "studies").mkdir()
+    (board / "studies/README.md").write_text("# by hand")
     csv_file.unlink()
     assert len(publish.regenerate(board, check=True)) == 3
     done = RUNNER.invoke(app, ["leaderboard", "--check", "--folder", str(board)])
     assert done.exit_code == 2
     publish.regenerate(board)
-    assert not (board / SUITE / "old.csv").exists() and csv_file.exists()
+    assert not (board / SUITE / "old.csv").exists() and csv_file.exists() and (board / "studies/README.md").exists()
 
 
 def test_two_judges_two_suites_or_best_of_n_are_never_one_ranking(board):
