@@ -7,7 +7,7 @@ from finished_run import RUBRICS, clip
 from typer.testing import CliRunner
 
 from dreamgen_bench import finished, manifest, rubrics, scores, site, submission
-from dreamgen_bench.cli import app
+from dreamgen_bench.cli import app, board
 from dreamgen_bench.types import Judgment, UserError
 from dreamgen_bench.video import measured
 
@@ -83,3 +83,15 @@ def test_a_newcomers_folder_becomes_a_row_by_one_command(tmp_path, monkeypatch):
     assert done.exit_code == 0 and "n = 5 of 5" in done.output
     assert "| folder | trained | 1.00 [" in (tmp_path / "out" / "leaderboard.md").read_text()
     assert (tmp_path / "out" / "report" / "index.html").is_file() and len(decoded) == 5
+
+
+def test_people_can_be_asked_about_clips_of_no_suite(scored):
+    """Their instructions stand in the manifest; a folder that is none is told of as that."""
+    out, _ = scored
+    run, videos, tasks = board._to_annotate([str(out)], "", None, out)
+    assert len(videos) == 3 and {tasks[v.suite, v.task].instruction for v in videos} == {
+        f"do <b>{n}</b>" for n in "012"
+    }
+    assert len(board._to_annotate([str(out)], "", 2, out)[2]) == 2
+    with pytest.raises(UserError, match="no suite named 'nope'"):
+        board._to_annotate(["nope"], "", None, out)

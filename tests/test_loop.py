@@ -169,7 +169,7 @@ def test_every_verb_has_an_example_in_its_help():
         assert done.exit_code == 0 and "Example" in done.output and f"dreamgen-bench {verb}" in done.output, verb
 
 
-@pytest.mark.parametrize("shard", ["0/2", "3/2", "x", "1/0"])
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "x", "1/0", "²/3"])
 def test_a_wrong_shard_is_refused(tmp_path, shard):
     """i/n with 1 <= i <= n."""
     args = ["generate", "metaworld-seen-v1", "--models", "static", "--out", str(tmp_path / "o"), "--shard", shard]

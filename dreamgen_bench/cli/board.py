@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..types import UserError
+from ..types import Task, UserError
 from .frame import app, error_console, example, out_console
 
 SHOWN = 8
@@ -185,7 +185,11 @@ def _to_annotate(source: list[str], models: str, limit: int | None, out: Path) -
         scored = _scored(run) or {video.suite for video in found}
         videos = [video for video in found if video.suite in scored and (not names or video.model in names)]
         known = [suites.load(name) for name in sorted({video.suite for video in videos}) if name in suites.names()]
+        tasks = _asked(run, limit)
     else:
+        tasks = {}
+        for name in source:
+            suites.load(name)  # what is neither a run folder nor a suite is told of before the models are
         if not names:
             raise UserError("--models NAME,NAME: whose videos shall be made and asked about?")
         from .runs import configured, perform
@@ -194,8 +198,20 @@ def _to_annotate(source: list[str], models: str, limit: int | None, out: Path) -
         perform(("generate",), job, "1/1")
         run, known = out / "run", list(job.scored)
         videos = list(job.videos(job.scored))
-    tasks = {(task.suite, task.id): task for suite in known for task in suites.limited(suite, limit)}
+    tasks |= {(task.suite, task.id): task for suite in known for task in suites.limited(suite, limit)}
     return run, videos, tasks
+
+
+def _asked(run: Path, limit: int | None) -> dict[tuple[str, str], Task]:
+    """The first tasks, of no suite that is published, of a manifest that was scored there."""
+    from .. import suites
+    from ..store import read_json
+
+    path = run / "run.json"
+    rows = read_json(path).get("tasks", []) if path.is_file() else []
+    blank: dict[str, Any] = {"first_frame": Path(), "num_frames": 0, "fps": 0.0}
+    own = [Task(**row, **blank) for row in rows if row["suite"] not in suites.names()]
+    return {(task.suite, task.id): task for task in own[:limit]}
 
 
 def _scored(run: Path) -> set[str]:

@@ -127,7 +127,7 @@ def perform(names: tuple[str, ...], run: Any, shard: str) -> None:
 
 def _parsed(shard: str) -> tuple[int, int]:
     index, _, count = shard.partition("/")
-    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise UserError(f"--shard {shard!r}: write i/n with 1 <= i <= n, as in 2/8")
     return int(index), int(count)
 
