@@ -1,7 +1,9 @@
 """IDM against latent actions: the same videos labeled by each, the same teleoperation, the same policy recipe.
 
 The paper finds them within a point of each other on RoboCasa; only an IDM's labels can train a policy without any
-teleoperation. Whatever fills the slot of an IDM is named in the preset; those that are not installed are listed.
+teleoperation, so latent actions have no cell there. One recipe for all: `latent-then-actions`, which learns from latent
+actions first where there are any. Whatever fills the slot of an IDM is named in the preset; those that are not
+installed are listed.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ class Preset:
     seeds: int
     policy_seeds: int
     episodes: int
-    policy: str = "bc-chunk"
+    policy: str = "latent-then-actions"
     controls: tuple[str, ...] = ("replay",)
 
 
-IDMS = ("waypoint-cnn", "flow-dit", "latent-actions")
+IDMS = ("waypoint-cnn", "flow-dit", "lapa-s")
 PRESETS = MappingProxyType(
     {
         "small": Preset(
@@ -84,6 +86,7 @@ def grid(job: Job, preset: Preset, idms: tuple[str, ...]) -> Grid:
         for model in job.roster.all
         for idm in idms
         for real in preset.real
+        if real or not registry.find("idms", idm).latent
     ]
     alone = [Mixture(suite=preset.suite, model="", idm="", real=real, neural=0) for real in preset.real if real]
     return Grid(run=whole, mixtures=(*alone, *cells))

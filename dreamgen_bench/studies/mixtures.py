@@ -215,5 +215,5 @@ def _interleaved(suite: Suite) -> list[Any]:
 
 def _material(run: loop.Run, mixture: Mixture, chosen: Sequence[TrajectoryRecord]) -> list[Trajectory]:
     real = demonstrations.teleoperation(mixture.real) if mixture.real else []
-    neural = downstream.material(replace(run, idm=mixture.idm), mixture.model, chosen) if chosen else []
-    return mixed(real, neural, mixture.share)
+    made = downstream.dreamed(replace(run, idm=mixture.idm), mixture.model, chosen) if chosen else ()
+    return mixed(real, [trajectory for _, trajectory in made], mixture.share)

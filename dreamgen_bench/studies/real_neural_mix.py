@@ -46,6 +46,7 @@ PRESETS = MappingProxyType(
             seeds=4,
             policy_seeds=3,
             episodes=12,
+            policy="bc-chunk-long",  # as 24 behaviors need
         ),
     }
 )

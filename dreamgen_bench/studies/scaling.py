@@ -41,6 +41,7 @@ PRESETS = MappingProxyType(
             seeds=12,
             policy_seeds=3,
             episodes=12,
+            policy="bc-chunk-long",  # as 24 behaviors need
         ),
     }
 )
