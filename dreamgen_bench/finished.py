@@ -10,6 +10,7 @@ from typing import Any
 from . import anchors, judge, latest, leaderboard, manifest, registry, rubrics, scores, suites
 from .provenance import commit, hardware, versions
 from .store import write_json
+from .types import VideoRecord
 
 
 def score(
@@ -27,11 +28,11 @@ def score(
     return table
 
 
-def warning(clips: Path, *, out: Path, judge_name: str) -> str:
+def warning(videos: Sequence[VideoRecord], judge_name: str) -> str:
     """What is to be said of a judge that was made for other videos than these; '' where nothing is."""
     spec = registry.specs("judges").get(judge_name)
     domain = spec.domain if spec else ""
-    foreign = sum(not video.suite_digest for video in manifest.run(clips, out=out).videos)
+    foreign = sum(not video.suite_digest for video in videos)
     if not domain or not foreign:
         return ""
     return (
@@ -65,7 +66,7 @@ def publish(clips: Path, *, out: Path, judge_name: str, rubric_names: Sequence[s
         "rubrics": {rubric.name: rubric.digest for rubric in map(rubrics.load, rubric_names)},
         "models": {name: _about(name) for name in sorted({v.model for v in mine})},
         "tasks": [{"suite": suite, "id": name, "instruction": t.instruction} for (suite, name), t in known.items()],
-        "warning": warning(clips, out=out, judge_name=judge_name),
+        "warning": warning(mine, judge_name),
         "versions": versions(),
         "code": commit(),
         "hardware": hardware(),

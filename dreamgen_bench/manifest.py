@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from . import suites
-from .rows import check_texts, located, parsed
+from .rows import check_texts, lines, located, parsed
 from .store import RecordFile, digest, sha256_of, whole_file
 from .types import Task, UserError, VideoRecord
 from .video import VideoError, beside, measured
@@ -60,13 +60,7 @@ def run(path: Path, *, out: Path) -> Imported:
 def _rows(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     seen: dict[tuple[str, str, int], int] = {}
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is no UTF-8: {error}; save it as UTF-8") from error
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in lines(path):
         where = f"{path}:{number}"
         with located(where):
             row = _row(line)

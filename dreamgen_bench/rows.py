@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 from .types import UserError
@@ -33,6 +34,18 @@ def parsed(line: str, known: Collection[str]) -> dict[str, Any]:
     if unknown := sorted(set(row) - set(known)):
         raise UserError(f"unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
     return row
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The numbered lines of a file that are not blank. Raises UserError for one that is no UTF-8.
+
+    Only a newline ends a line: a text may hold other separators.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no UTF-8: {error}; save it as UTF-8") from error
+    yield from ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
 def check_texts(row: dict[str, Any], keys: Collection[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from . import crossed, stats
 from .types import EpisodeRecord, Judgment
@@ -143,11 +145,19 @@ def success(episodes: Iterable[EpisodeRecord], idms: Mapping[str, str]) -> list[
 
 def over_behaviors(group: Sequence[EpisodeRecord]) -> stats.Estimate:
     """The success rate with its interval over behaviors, not starts, and over policies: of behaviors like these."""
-    cells: dict[tuple[str, str], list[float]] = {}
-    for episode in group:
-        cells.setdefault((episode.behavior, episode.policy), []).append(float(bool(episode.success)))
-    means = [sum(values) / len(values) for values in cells.values()]
-    return crossed.interval(means, tasks=[name for name, _ in cells], repeats=[policy for _, policy in cells])
+    means, behaviors, policies = rates(group, lambda episode: episode.behavior)
+    return crossed.interval(means, tasks=behaviors, repeats=policies)
+
+
+def rates(
+    episodes: Iterable[EpisodeRecord], unit: Callable[[EpisodeRecord], str]
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """The success rate of each policy in each unit (a start, a behavior): rates, units and policies, a row each."""
+    cells: dict[tuple[str, str], list[bool]] = {}
+    for episode in episodes:
+        cells.setdefault((unit(episode), episode.policy), []).append(bool(episode.success))
+    means = np.array([sum(values) / len(values) for values in cells.values()], np.float64)
+    return means, [name for name, _ in cells], [policy for _, policy in cells]
 
 
 def _progress(group: list[EpisodeRecord]) -> Row:

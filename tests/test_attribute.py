@@ -8,7 +8,7 @@ import pytest
 
 from dreamgen_bench import attribute, downstream, loop, train
 from dreamgen_bench.registry import find
-from dreamgen_bench.studies import mixtures
+from dreamgen_bench.studies import frame, idm_vs_latent_actions, mixtures
 from dreamgen_bench.types import EpisodeRecord, UserError
 
 RUN = loop.Run(suites=("metaworld-behavior-v1",), models=("retrieval",), out=Path("nowhere"))
@@ -80,3 +80,14 @@ def test_a_mixture_is_compared_start_by_start():
     assert both.mean == pytest.approx(0.6) and "repeats" in both.method and both.n == 40
     assert mixtures.paired(one, other, unit=mixtures.by_behavior).n_tasks == 2
     assert mixtures.csv_of([{"suite": "s", "mean": 0.5, "ci95": None}]).splitlines()[1] == "s,,,,,,0.5,,,"
+
+
+def test_latent_actions_have_no_cell_without_teleoperation(tmp_path):
+    """Nothing says there what a latent action is; every other cell has one recipe, which can learn from either."""
+    preset = idm_vs_latent_actions.PRESETS["small"]
+    roster = frame.Roster(trained=("a",), controls=(), absent={})
+    job = frame.Job(name="idm-vs-latent-actions", preset="small", out=tmp_path, roster=roster, workers=1, watch=print)
+    idms, absent = idm_vs_latent_actions.known(preset.idms)
+    assert "lapa-s" in idms and find("policies", preset.policy).latent
+    cells = idm_vs_latent_actions.grid(job, preset, idms).mixtures
+    assert {(c.idm, c.real) for c in cells} == {("", 24), ("waypoint-cnn", 0), ("waypoint-cnn", 24), ("lapa-s", 24)}

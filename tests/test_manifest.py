@@ -112,8 +112,9 @@ def test_nothing_judged_is_no_success(clips, tmp_path):
 def test_a_judge_of_other_videos_is_told_of(clips, tmp_path):
     """qwen-s was made for the simulator: a number of hers about other robots is not left without a word."""
     path = write(clips, [{"id": "a", "instruction": "x", "video": "good.mp4"}])
-    assert "simulator" in finished.warning(path, out=tmp_path / "out", judge_name="qwen-s")
-    assert finished.warning(path, out=tmp_path / "out", judge_name="always-yes") == ""
+    videos = manifest.run(path, out=tmp_path / "out").videos
+    assert "simulator" in finished.warning(videos, "qwen-s")
+    assert finished.warning(videos, "always-yes") == ""
 
 
 @pytest.mark.parametrize(

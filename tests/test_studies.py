@@ -14,7 +14,6 @@ from dreamgen_bench import measured, metrics, noise, record, registry, stats, st
 from dreamgen_bench.cli import app
 from dreamgen_bench.studies import (
     frame,
-    idm_vs_latent_actions,
     mixtures,
     planted_truth,
     scaling,
@@ -311,17 +310,6 @@ def test_no_neural_trajectories_is_one_policy_for_all_models():
     cells = set(scaling.mixtures(scaling.PRESETS["small"], ("a", "b")))
     assert len(cells) == 3 + 2 * 3 * 2
     assert {cell.model for cell in cells if not cell.neural} == {""}
-
-
-def test_latent_actions_have_no_cell_without_teleoperation(tmp_path):
-    """Nothing says there what a latent action is; every other cell has one recipe, which can learn from either."""
-    preset = idm_vs_latent_actions.PRESETS["small"]
-    roster = frame.Roster(trained=("a",), controls=(), absent={})
-    job = frame.Job(name="idm-vs-latent-actions", preset="small", out=tmp_path, roster=roster, workers=1, watch=print)
-    idms, absent = idm_vs_latent_actions.known(preset.idms)
-    assert "lapa-s" in idms and registry.find("policies", preset.policy).latent
-    cells = idm_vs_latent_actions.grid(job, preset, idms).mixtures
-    assert {(c.idm, c.real) for c in cells} == {("", 24), ("waypoint-cnn", 0), ("waypoint-cnn", 24), ("lapa-s", 24)}
 
 
 def test_neural_trajectories_are_added_behavior_by_behavior():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..rows import check_texts, located, parsed
+from ..rows import check_texts, lines, located, parsed
 from ..store import sha256_of
 from ..types import UserError, Video
 from ..video import MAX_FRAMES, VideoError, beside, read
@@ -38,11 +38,7 @@ def rows(folder: Path) -> list[Row]:
         raise UserError(f"{path}: no such file; a data folder has videos and JSON lines of {{video, instruction}}")
     if path.stat().st_size > MAX_MANIFEST:
         raise UserError(f"{path}: larger than {MAX_MANIFEST // 2**20} MiB")
-    try:
-        lines = enumerate(path.read_text("utf-8-sig").split("\n"), 1)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is no UTF-8: {error}; save it as UTF-8") from error
-    found = [_row(line, f"{path.name}:{number}") for number, line in lines if line.strip()]
+    found = [_row(line, f"{path.name}:{number}") for number, line in lines(path)]
     if not found:
         raise UserError(f"{path}: holds no row, so there is nothing to adapt to")
     return found

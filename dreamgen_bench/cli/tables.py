@@ -22,14 +22,14 @@ def score(
     rubric: Rubrics = None,
 ) -> None:
     """Finished videos in, scores out."""
-    from .. import finished, rubrics
+    from .. import finished, latest, rubrics
     from ..standings import visible
 
     names = tuple(dict.fromkeys(rubric or rubrics.DEFAULT))
     table = finished.score(manifest, out=out, judge_name=judge, rubric_names=names)
     tell_scores(table)
     warn_of_drift(out)
-    if told := finished.warning(manifest, out=out, judge_name=judge):
+    if told := finished.warning(latest.videos(out), judge):
         error_console.print(f"warning: {escape(told)}", style="yellow")
     for reason in finished.reasons(out):
         error_console.print(escape(visible(reason)))

@@ -79,14 +79,12 @@ def attempt(job: Job, values: Any) -> Iterator[Json]:
     started = time.perf_counter()
     about: Json = {}
     _keep(job, values, before, about, note | {"seconds": 0.0})  # what stays of an attempt that can write no more
+    note["ended"] = "failed"
     try:
         yield about
         note["ended"] = "finished"
     except KeyboardInterrupt:
         note["ended"] = "stopped"
-        raise
-    except BaseException:
-        note["ended"] = "failed"
         raise
     finally:
         _keep(job, values, before, about, note | {"seconds": round(time.perf_counter() - started, 1)})

@@ -13,9 +13,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
-from .. import crossed, downstream, evaluate, loop, registry, stats, suites, train
+from .. import crossed, downstream, evaluate, loop, registry, scores, stats, suites, train
 from ..envs import demonstrations
 from ..store import RecordFile, Summary, digest, sharded, write_json
 from ..types import EpisodeRecord, Suite, Trajectory, TrajectoryRecord, UserError
@@ -129,18 +127,9 @@ def paired(
 
     The luck of training is in the interval where both have as many policies, two or more (`crossed.difference`).
     """
-    shared = sorted({unit(e) for e in one} & {unit(e) for e in two})
-    return crossed.difference(_rates(one, unit, shared), _rates(two, unit, shared))
-
-
-def _rates(rows: Sequence[EpisodeRecord], unit: Callable[[EpisodeRecord], str], shared: Sequence[str]) -> np.ndarray:
-    """Success rates [units, policies]; NaN where a policy was not tried in a unit."""
-    cells: dict[tuple[str, str], list[bool]] = {(name, e.policy): [] for name in shared for e in rows}
-    for episode in rows:
-        if (unit(episode), episode.policy) in cells:
-            cells[unit(episode), episode.policy].append(bool(episode.success))
-    means = np.array([np.mean(values) if values else np.nan for values in cells.values()])
-    return crossed.table(means, [name for name, _ in cells], [policy for _, policy in cells])
+    shared = {unit(e) for e in one} & {unit(e) for e in two}
+    sides = ([e for e in rows if unit(e) in shared] for rows in (one, two))
+    return crossed.difference(*(crossed.table(*scores.rates(rows, unit)) for rows in sides))
 
 
 def csv_of(rows: Sequence[Json]) -> str:
