@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ INSTRUCTIONS: dict[str, list[str]] = yaml.safe_load(
     (Path(__file__).parents[2] / "dreamgen_bench/envs/instructions.yaml").read_text()
 )
 BEHAVIORS = list(INSTRUCTIONS)
+LEFT_OUT = frozenset(map(BEHAVIORS.index, os.environ.get("LEFT_OUT", "").split()))
+"""Behaviors that are neither shown nor asked about, for a judge that is to be examined on behaviors it never met."""
 KINDS = list(DEFECTS)
 PIXEL_KINDS = ("freeze", "time_warp", "deform", "color_drift")
 DRAWN_ANEW = {
@@ -30,6 +33,8 @@ OFTEN = {"picks": 3}
 """Sets whose clips are drawn more often than others, and how much."""
 SUCCESS_WEIGHT = 1.5
 """Of a success's own instruction among the questions: there are fewer of them than of the others."""
+PLAIN = 40
+"""Pixels of some frame that a glitch must change so that it is plain to see."""
 PHYSICS = -1
 """In place of a behavior: the question about physics."""
 
@@ -76,7 +81,8 @@ class Clips:
             if path.name not in self.seen:
                 self.seen.add(path.name)
                 kept = self.validation if path.stem in self.held_out else self.training
-                kept.extend(read(path) * OFTEN.get(path.stem.partition("-")[0], 1))
+                clips = [clip for clip in read(path) if clip.behavior not in LEFT_OUT]
+                kept.extend(clips * OFTEN.get(path.stem.partition("-")[0], 1))
 
 
 def read(path: Path) -> list[Clip]:
@@ -112,8 +118,8 @@ def _clip(shard: dict[str, np.ndarray], i: int, behavior: int, done: list[str], 
     return Clip(
         frames=shard["frames"][i],
         behavior=behavior,
-        done=frozenset(map(BEHAVIORS.index, done)),
-        partners=tuple(map(BEHAVIORS.index, partners)),
+        done=frozenset(map(BEHAVIORS.index, done)) - LEFT_OUT,
+        partners=tuple(b for b in map(BEHAVIORS.index, partners) if b not in LEFT_OUT),
         **extra,
     )
 
@@ -123,7 +129,8 @@ def other(clip: Clip, rng: np.random.Generator) -> int:
     near = [b for b in clip.partners if b not in clip.done]
     if near and rng.uniform() < 0.7:
         return int(rng.choice(near))
-    far = [b for b in range(len(BEHAVIORS)) if b not in clip.done and b != clip.behavior and b not in clip.partners]
+    out = {clip.behavior, *clip.done, *clip.partners, *LEFT_OUT}
+    far = [b for b in range(len(BEHAVIORS)) if b not in out]
     return int(rng.choice(far))
 
 
@@ -176,9 +183,14 @@ def broken(clip: Clip, rng: np.random.Generator) -> Asked:
 
 def glitched(clip: Clip, another: Clip, rng: np.random.Generator) -> Asked:
     """The episode with a glitch of the picture; auxiliary questions have no class for it."""
-    name = str(rng.choice(list(glitches.GLITCHES)))
-    frames = glitches.GLITCHES[name](clip.frames, another.frames, rng)
-    questions = [(PHYSICS, 0, 1.0), *(outcome(clip, rng) if name in glitches.IN_SIGHT else ())]
+    for _ in range(8):
+        name = str(rng.choice(list(glitches.GLITCHES)))
+        frames = glitches.GLITCHES[name](clip.frames, another.frames, rng)
+        # A mirrored wall is still that wall: what can't be seen is not asked about.
+        changed = (np.abs(frames.astype(np.int16) - clip.frames).max(-1) > 30).sum((1, 2)).max()
+        if changed >= PLAIN:
+            break
+    questions = [(PHYSICS, int(changed < PLAIN), 1.0), *(outcome(clip, rng) if name in glitches.IN_SIGHT else ())]
     return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=None)
 
 
@@ -186,6 +198,14 @@ def smeared(clip: Clip, rng: np.random.Generator) -> Asked:
     """A success in which nothing can be made out: nobody could say that it was done. Physics is not asked about."""
     frames = glitches.smeared(clip.frames, rng)
     return Asked(frames=frames, questions=[(clip.behavior, 0, 1.0)], behavior=clip.behavior, done=None)
+
+
+def ended(clip: Clip, another: Clip, rng: np.random.Generator) -> Asked:
+    """A success whose end nobody sees, or that never begins."""
+    base = clip.frames if rng.uniform() < 0.6 else np.repeat(clip.frames[:1], len(clip.frames), 0)
+    frames = glitches.ended(base, another.frames, rng)
+    questions = [(PHYSICS, 0, 1.0), (clip.behavior, 0, SUCCESS_WEIGHT)]
+    return Asked(frames=frames, questions=questions, behavior=clip.behavior, done=None)
 
 
 def ignored(clip: Clip, rng: np.random.Generator) -> Asked:

@@ -10,9 +10,10 @@ import clips as C
 import model as M
 import numpy as np
 import torch
+from scipy.optimize import minimize
 
 from dreamgen_bench import rubrics
-from dreamgen_bench.envs.defects import LEVELS
+from dreamgen_bench.envs.defects import LEVELS, VISIBLE
 
 
 class Prompts:
@@ -63,7 +64,10 @@ def margins(net: torch.nn.Module, hidden: torch.Tensor, prompts: Prompts) -> np.
     return (out[:, 1] - out[:, 0]).numpy()
 
 
-def examination(held: Sequence[C.Clip]) -> dict[str, list[C.Asked]]:
+Groups = dict[str, list[C.Asked]]
+
+
+def examination(held: Sequence[C.Clip]) -> Groups:
     """The held-out videos by what is asked of them; one question each."""
     rng = np.random.default_rng(0)
 
@@ -86,6 +90,9 @@ def examination(held: Sequence[C.Clip]) -> dict[str, list[C.Asked]]:
         "PA sound": [of(c, c.frames, C.PHYSICS) for c in held],
         "PA static": [of(c, C.static(c, rng).frames, C.PHYSICS) for c in held],
     }
+    recorded = [c for c in held if c.kind]
+    groups["PA hardly broken"] = [of(c, c.broken, C.PHYSICS) for c in recorded if c.magnitude < VISIBLE]
+    groups["PA broken"] = [of(c, c.broken, C.PHYSICS) for c in recorded if c.magnitude >= VISIBLE]
     for kind in C.KINDS:
         for level, (low, high) in LEVELS.items():
             chosen = [c for c in held if c.kind == kind and low <= c.magnitude <= high]
@@ -121,31 +128,53 @@ def markdown(table: dict[str, tuple[float, int]]) -> str:
     return "\n".join(rows)
 
 
-KEPT = {"IF": 0.95, "PA": 0.90}
-"""Share of the successes, and of the sound clips, that calibration lets the judge answer 1 on its shards."""
+DESERVED = {
+    "IF": (("IF success",), ("IF failed", "IF partner", "IF other", "IF reversed")),
+    "PA": (("PA sound", "PA hardly broken"), ("PA broken",)),
+}
+"""Groups that deserve a 1, and a 0, by which each score is calibrated."""
+KEPT = 0.90
+"""Share of the sound clips that are answered 1: kinds of defects that no calibration knows call for caution."""
 
 
-def thresholds(net: torch.nn.Module, held: Sequence[C.Clip], prompts: Prompts) -> dict[str, float]:
-    """For each score, what to add to its margins so that KEPT of those that deserve a 1 get it."""
-    groups, found = examination(held), {}
-    for score, group in (("IF", "success"), ("PA", "sound")):
-        margin = margins(net, states(net, groups[f"{score} {group}"], prompts), prompts)
-        found[score] = -float(np.quantile(margin, 1 - KEPT[score]))
+def calibration(net: torch.nn.Module, groups: Groups, prompts: Prompts) -> dict[str, tuple[float, float]]:
+    """For each score, what its margins are to be multiplied by, and what is to be added, so that they are log odds.
+
+    By logistic regression (Platt, 1999), both classes of equal weight; of PA only the factor, the rest by KEPT.
+    """
+    found = {}
+    for score, names in DESERVED.items():
+        parts = {n: margins(net, states(net, groups[n], prompts), prompts) for side in names for n in side}
+        well, ill = (np.concatenate([parts[n] for n in side]) for side in names)
+        scale, shift = regression(well, ill)
+        if score == "PA":
+            shift = -float(np.quantile(scale * parts["PA sound"], 1 - KEPT))
+        found[score] = (scale, shift)
     return found
 
 
-@torch.no_grad()
-def fold(net: torch.nn.Module, shifts: dict[str, float], held: Sequence[C.Clip], prompts: Prompts) -> float:
-    """Put the shifts into the output row of the answer 1, which has no bias: by ridge regression on what it sees.
+def regression(well: np.ndarray, ill: np.ndarray) -> tuple[float, float]:
+    """Factor and shift after which margins are log odds of deserving a 1, were both as frequent."""
 
-    Returns the root mean square by which the shifts are missed on `held`.
+    def loss(line: np.ndarray) -> float:
+        right, wrong = line[0] * well + line[1], line[0] * ill + line[1]
+        return float(np.logaddexp(0, -right).mean() + np.logaddexp(0, wrong).mean())
+
+    scale, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(scale), float(shift)
+
+
+@torch.no_grad()
+def fold(net: torch.nn.Module, lines: dict[str, tuple[float, float]], groups: Groups, prompts: Prompts) -> float:
+    """Put the lines into the output row of the answer 1, which has no bias: by ridge regression on what it sees.
+
+    Returns the root mean square by which the wanted margins are missed.
     """
     hidden, wanted = [], []
-    groups = examination(held)
-    for name in ("IF success", "IF failed", "PA sound", "PA static"):
-        asked = groups[name]
-        hidden.append(states(net, asked, prompts))
-        wanted.append(torch.full((len(asked),), shifts[name[:2]]))
+    for name in (name for names in DESERVED.values() for side in names for name in side):
+        seen, (scale, shift) = states(net, groups[name], prompts), lines[name[:2]]
+        hidden.append(seen)
+        wanted.append(torch.from_numpy((scale - 1) * margins(net, seen, prompts) + shift))
     x, y = torch.cat(hidden), torch.cat(wanted)
     v = torch.linalg.solve(x.T @ x + 1e-2 * len(x) * torch.eye(x.shape[1]), x.T @ y)
     net.lm_head.weight[prompts.answers[1]] += v

@@ -1,8 +1,10 @@
-"""The judge's last minutes, on what it overlooked: `python focus.py focus --out OUT --minutes 11 --lr 1e-3`.
+"""The judge's last part, on what it overlooked: `python focus.py focus --out OUT --minutes 40 --lr 1e-3 --workers 2`.
 
-It goes on from OUT/state.pt and leaves the state there, for `train.py finish`. A batch is of pairs, one clip as it was
-and broken: with the puck gone or elsewhere, with a glitch that is no kind of any suite, smeared until nothing can be
-made out, or with things that stay where they are whatever the hand does; the rest keeps what was learnt.
+It goes on from OUT/state.pt, for which `take` puts the written judge there, and leaves the state there for `train.py
+finish`. A batch is of pairs, one clip as it was and broken: with the puck gone or elsewhere, with a glitch that is no
+kind of any suite, smeared until nothing can be made out, ending in nothing that could be seen, or with things that
+stay where they are whatever the hand does; the rest keeps what was learnt. Workers are processes, each with batches of
+its own.
 """
 
 from __future__ import annotations
@@ -12,12 +14,17 @@ import time
 
 import clips as C
 import examine as X
+import model as M
 import numpy as np
 import torch
+import torch.distributed as D
 import train as T
+from transformers import Qwen2_5_VLForConditionalGeneration
 
-HARD, PICKS, GENERAL, GLITCHED, SMEARED, IGNORED = 5, 4, 7, 4, 2, 10
-"""Pairs in a batch: a thing gone or elsewhere, of the puck's scene, of everything, with a glitch, smeared, ignored."""
+HARD, PICKS, GENERAL, GLITCHED, SMEARED, ENDED, IGNORED = 4, 4, 9, 6, 2, 2, 5
+"""Pairs in a batch: a thing gone or moved, of the puck's scene, of everything, glitched, smeared, ended, unmoved."""
+ALONE = 120
+"""Steps of `take`, in which only the auxiliary heads learn: they are not written with the judge."""
 GONE = 0.6
 """Magnitude from which what has vanished can't be where it was to be brought."""
 LEAST = 0.35
@@ -53,14 +60,16 @@ def batch(pools: tuple[list[C.Clip], ...], rng: np.random.Generator) -> list[C.A
     drawn = rng.integers(len(pools[2]), size=(GLITCHED, 2))
     glitched = [(pools[2][i], pools[2][j]) for i, j in drawn]
     asked += [C.sound(clip, rng) for clip, _ in glitched] + [C.glitched(*pair, rng) for pair in glitched]
-    some_clips = (pools[2][i] for i in rng.integers(len(pools[2]), size=8 * SMEARED))
-    done = [clip for clip in some_clips if clip.behavior in clip.done][:SMEARED]
-    return asked + [C.sound(clip, rng) for clip in done] + [C.smeared(clip, rng) for clip in done]
+    some_clips = (pools[2][i] for i in rng.integers(len(pools[2]), size=8 * (SMEARED + ENDED)))
+    done = [clip for clip in some_clips if clip.behavior in clip.done][: SMEARED + ENDED]
+    asked += [C.sound(clip, rng) for clip in done] + [C.smeared(clip, rng) for clip in done[:SMEARED]]
+    return asked + [C.ended(clip, glitched[0][1], rng) for clip in done[SMEARED:]]
 
 
 def pools_of(args: T.Args) -> tuple[C.Clips, tuple[list[C.Clip], ...]]:
     """All clips but web's, and the pools that `batch` draws from."""
-    data, picks, ignored = (C.Clips(folder=args.data, held_out=frozenset(T.VALIDATION)) for _ in range(3))
+    held = frozenset((*T.VALIDATION, *T.UNMOVED))
+    data, picks, ignored = (C.Clips(folder=args.data, held_out=held) for _ in range(3))
     data.reload("judge-*.npz", "objects-*.npz")
     picks.reload("picks-*.npz")
     ignored.reload("ignored-*.npz")
@@ -71,26 +80,84 @@ def pools_of(args: T.Args) -> tuple[C.Clips, tuple[list[C.Clip], ...]]:
     return data, (hard, puck, data.training, ignored.training)
 
 
-def focus(args: T.Args) -> None:
-    """args.minutes from now, the rate falling from args.lr."""
-    tokenizer = T.tokenizer_()
-    prompts, (data, pools) = X.Prompts(tokenizer), pools_of(args)
-    run, started, step = T.begun(args, data, tokenizer), time.time(), 0
-    while (share := (time.time() - started) / 60 / args.minutes) < 1:
+def take(args: T.Args) -> None:
+    """The written judge into args.out, to go on from; its heads are new."""
+    tokenizer, data = T.tokenizer_(), T.clips(args)
+    run = T.begun(args, data, tokenizer)
+    net, heads = run.both
+    net.load_state_dict(
+        Qwen2_5_VLForConditionalGeneration.from_pretrained(args.weights, dtype=torch.float32).state_dict()
+    )
+    adam = torch.optim.AdamW(heads.parameters(), lr=args.lr)
+    for step in range(ALONE):
         rng = np.random.default_rng([args.seed, step])
-        found = T.losses(run.both, batch(pools, rng), prompts, rng, words=True)
-        loss = args.auxiliary * (found["done"] + found["behavior"] / 2 + found["kind"]) + found["IF"] + found["PA"]
-        run.both.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(run.both.parameters(), 1.0)
-        falling = 0.52 + 0.5 * math.cos(math.pi * share)
-        run.optimizer.step(min(1.0, (step + 1) / 20) * args.lr * falling)
-        step, run.step = step + 1, run.step + 1
-        if step % 20 == 0:
-            print(step, " ".join(f"{key} {value:.3f}" for key, value in found.items()), flush=True)
-    run.spent += time.time() - started
+        asked = T.drawn(data.training, rng, args.batch)
+        with torch.no_grad():
+            visual = M.see(net, X.stacked(asked, rng))
+        found = T.auxiliary(heads(visual), asked)
+        adam.zero_grad()
+        (found["done"] + found["behavior"] / 2 + found["kind"]).backward()
+        adam.step()
+    print(" ".join(f"{key} {value:.3f}" for key, value in found.items()))
+    args.out.mkdir(parents=True, exist_ok=True)
     run.keep(args.out / "state.pt")
 
 
+def focus(args: T.Args) -> None:
+    """args.minutes from now, the rate falling from args.lr."""
+    if args.workers == 1:
+        learn(0, args)
+    else:
+        torch.multiprocessing.spawn(joined, (args,), args.workers)
+
+
+def joined(rank: int, args: T.Args) -> None:
+    """One of several workers; their gradients are averaged."""
+    meeting = f"file://{(args.out / 'meeting').absolute()}"
+    D.init_process_group("gloo", init_method=meeting, rank=rank, world_size=args.workers)
+    torch.set_num_threads(args.threads)
+    learn(rank, args)
+    D.destroy_process_group()
+
+
+def averaged(both: torch.nn.Module, share: float) -> float:
+    """Every gradient becomes the mean of the workers'; returns the first worker's share, as its clock is the clock."""
+    grads = [p.grad for p in both.parameters() if p.grad is not None]
+    flat = torch.cat([grad.ravel() for grad in grads])
+    D.all_reduce(flat)
+    clock = torch.tensor([share])
+    D.broadcast(clock, 0)
+    for grad, part in zip(grads, flat.div_(D.get_world_size()).split([g.numel() for g in grads]), strict=True):
+        grad.copy_(part.view_as(grad))
+    return clock.item()
+
+
+def learn(rank: int, args: T.Args) -> None:
+    """The training of a worker; the first one writes the state, every five minutes and at the end."""
+    tokenizer = T.tokenizer_()
+    prompts, (data, pools) = X.Prompts(tokenizer), pools_of(args)
+    run, started, share, saved = T.begun(args, data, tokenizer), time.time(), 0.0, 0
+    spent = run.spent
+    while share < 1:
+        rng = np.random.default_rng([args.seed, run.step, rank])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = T.losses(run.both, batch(pools, rng), prompts, rng, words=True)
+        loss = args.auxiliary * (found["done"] + found["behavior"] / 2 + found["kind"]) + found["IF"] + found["PA"]
+        run.both.zero_grad(set_to_none=True)
+        loss.backward()
+        share = (time.time() - started) / 60 / args.minutes
+        if args.workers > 1:
+            share = averaged(run.both, share)
+        torch.nn.utils.clip_grad_norm_(run.both.parameters(), 1.0)
+        falling = 0.5 + 0.5 * math.cos(math.pi * min(1.0, share))
+        run.optimizer.step(min(1.0, (run.step + 1) / 20) * (args.last_lr + args.lr * falling))
+        run.step, run.spent = run.step + 1, spent + (time.time() - started) * args.workers
+        if rank == 0 and run.step % 20 == 0:
+            print(f"{run.step} {share:.3f}", *(f"{key} {value:.3f}" for key, value in found.items()), flush=True)
+        if rank == 0 and (share >= 1 or int(share * args.minutes / 5) > saved):
+            saved = int(share * args.minutes / 5)
+            run.keep(args.out / "state.pt")
+
+
 if __name__ == "__main__":
-    T.main({"focus": focus}, __doc__)
+    T.main({"take": take, "focus": focus}, __doc__)

@@ -1,9 +1,10 @@
-"""What pictures suffer that no camera does: eight kinds that need no simulator, and are no kind of any suite.
+"""What pictures suffer that no camera does: fourteen kinds that need no simulator, and are no kind of any suite.
 
 Told eight tricks, a judge knows eight tricks; these are to make it suspicious of others. Each takes the frames uint8
 [T, H, W, 3] of a sound clip, those of another, and a generator, and is plain to see from some frame on. Two more were
 written and left out, single frames of another light and a piece that is there twice: they are too near to the kinds
-`flicker` and `duplicate`, on which judges are examined as unseen.
+`flicker` and `duplicate`, on which judges are examined as unseen. `smeared` and `ended` are for the other question:
+what nobody can see nobody can call done.
 """
 
 from __future__ import annotations
@@ -98,6 +99,65 @@ def jolt(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     return out
 
 
+def mirror(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
+    """A part of the picture changes its sides."""
+    out, start = frames.copy(), _onset(frames, rng)
+    rows, columns = _box(frames, rng, 16, 40)
+    out[start:, rows, columns] = frames[start:, rows, columns][:, :, ::-1]
+    return out
+
+
+def resize(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
+    """A part of the picture is drawn in another size."""
+    out, start, scale = frames.copy(), _onset(frames, rng), float(rng.choice([0.5, 0.65, 1.5, 2.0]))
+    rows, columns = _box(frames, rng, 16, 40)
+    side, height, width = frames.shape[1], rows.stop - rows.start, columns.stop - columns.start
+    y, x = (
+        np.clip((np.arange(n) - n / 2) / scale + n / 2 + span.start, 0, side - 1).astype(int)
+        for n, span in ((height, rows), (width, columns))
+    )
+    out[start:, rows, columns] = frames[start:, y[:, None], x]
+    return out
+
+
+def recolor(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
+    """A part of what moves takes another color."""
+    out, start = frames.copy(), _onset(frames, rng)
+    rows, columns = _box(frames, rng, 12, 36)
+    turned = frames[start:, rows, columns][..., rng.permutation(3)[::-1]]
+    out[start:, rows, columns] = 255 - turned if rng.uniform() < 0.4 else turned[..., [1, 2, 0]]
+    return out
+
+
+def shuffle(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
+    """Moments follow one another in a wrong order."""
+    out, start = frames.copy(), _onset(frames, rng)
+    out[start:] = frames[start + rng.permutation(len(frames) - start)]
+    return out
+
+
+def grain(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
+    """Noise over a part of the picture, or all of it."""
+    out, start = frames.astype(float), _onset(frames, rng)
+    rows, columns = (slice(None), slice(None)) if rng.uniform() < 0.4 else _box(frames, rng, 16, 48)
+    part = out[start:, rows, columns]
+    part += rng.normal(0, rng.uniform(25, 90), (*part.shape[:3], int(rng.choice([1, 3]))))
+    return out.clip(0, 255).astype(np.uint8)
+
+
+def scramble(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
+    """Pieces of a part of the picture change places."""
+    out, start, size = frames.copy(), _onset(frames, rng), int(rng.choice([4, 8]))
+    rows, columns = _box(frames, rng, 24, 41)
+    down, across = ((span.stop - span.start) // size for span in (rows, columns))
+    order = rng.permutation(down * across)
+    part = frames[start:, rows.start :, columns.start :][:, : down * size, : across * size]
+    pieces = part.reshape(-1, down, size, across, size, 3).swapaxes(2, 3).reshape(-1, down * across, size, size, 3)
+    mixed = pieces[:, order].reshape(-1, down, across, size, size, 3).swapaxes(2, 3).reshape(part.shape)
+    out[start:, rows.start : rows.start + down * size, columns.start : columns.start + across * size] = mixed
+    return out
+
+
 def smeared(frames: Frames, rng: np.random.Generator) -> Frames:
     """As a poor world model dreams: after the first frame outlines and whatever moves run together."""
     height, width = frames.shape[1:3]
@@ -112,9 +172,27 @@ def smeared(frames: Frames, rng: np.random.Generator) -> Frames:
     return out
 
 
+def ended(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
+    """It ends, at once or fading, in noise, one color, black, white or another clip: nothing is to be seen of it."""
+    shape = frames.shape
+    ends = {
+        "noise": lambda: rng.integers(0, 256, shape),
+        "still noise": lambda: np.broadcast_to(rng.integers(0, 256, shape[1:]), shape),
+        "grain": lambda: np.broadcast_to(rng.normal(frames.mean(), 60, (*shape[:3], 1)), shape),
+        "color": lambda: np.broadcast_to(rng.integers(0, 256, 3), shape),
+        "black or white": lambda: np.full(shape, rng.choice([0, 255])),
+        "another": lambda: other,
+    }
+    end = ends[str(rng.choice(list(ends)))]()
+    start, length = int(rng.integers(1, len(frames) // 2)), int(rng.choice([1, rng.integers(2, 8)]))
+    share = np.clip((np.arange(len(frames)) - start + 1) / length, 0, 1)[:, None, None, None]
+    return (frames * (1 - share) + end * share).clip(0, 255).astype(np.uint8)
+
+
 GLITCHES: dict[str, Callable[[Frames, Frames, np.random.Generator], Frames]] = {
     "mosaic": mosaic, "dissolve": dissolve, "splice": splice, "tear": tear, "hole": hole, "late": late, "stale": stale,
-    "jolt": jolt,
+    "jolt": jolt, "mirror": mirror, "resize": resize, "recolor": recolor, "shuffle": shuffle, "grain": grain,
+    "scramble": scramble,
 }  # fmt: skip
 IN_SIGHT = frozenset({"tear", "jolt"})
 """After these it can still be seen what was done."""

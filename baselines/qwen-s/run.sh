@@ -30,5 +30,6 @@ step focus.py focus --minutes 12 --lr 1e-3
 cp "$out/state.pt" "$out-before/"
 step focus.py focus --minutes 14 --lr 1e-3
 step train.py blend --other "$out-before" --share 0.5
+step focus.py focus --minutes 38 --lr 1e-3 --workers 2
 step train.py finish
 step train.py eval

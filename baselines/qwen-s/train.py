@@ -31,8 +31,10 @@ from dreamgen_bench import rubrics
 
 VALIDATION = ("judge-0003", "judge-0007")
 """Shards that are watched in training."""
+UNMOVED = ("ignored-0023", "ignored-0024")
+"""Shards of `ignored` that nothing is learnt from."""
 CALIBRATION = (*VALIDATION, "judge-0080", "judge-0081", "judge-0082", "picks-0020", "picks-0021")
-"""Shards that the two thresholds are fitted on; nothing is learnt from them."""
+"""Shards that the answers are calibrated on; nothing is learnt from them."""
 
 
 @dataclass(kw_only=True)
@@ -60,6 +62,7 @@ class Args:
     chosen: str = "ema"  # of the state: which weights `finish` takes, "ema" or "both" (the last ones)
     seed: int = 0
     threads: int = 1
+    workers: int = 1  # of `focus`
 
 
 class Heads(torch.nn.Module):
@@ -93,7 +96,7 @@ def losses(
     """Losses and shares of right answers by name: of the auxiliary questions, and of the rubrics' where `words`."""
     net, heads = both
     visual = M.see(net, X.stacked(asked, rng))
-    found = auxiliary(heads(visual), asked)
+    found = auxiliary(tuple(out.float() for out in heads(visual)), asked)
     return found | (answers(net, visual, asked, prompts, rng) if words else {})
 
 
@@ -109,7 +112,7 @@ def answers(
     for name, group in (("PA", physics), ("IF", ~physics)):
         ids = prompts.ids[rows[group]]
         ids = ids[:, : int((ids != prompts.pad).sum(1).max())]
-        out = M.answer(net, visual[index[group]], ids)
+        out = M.answer(net, visual[index[group]], ids).float()
         share = weight[group] / weight[group].sum()
         found[name] = (F.cross_entropy(out, prompts.answers[truth[group]], reduction="none") * share).sum()
         found[f"{name} right"] = ((out[:, prompts.answers].argmax(1) == truth[group]) * share).sum()
@@ -257,9 +260,10 @@ def finish(args: Args) -> None:
     prompts = X.Prompts(tokenizer)
     shards = [path for folder in (args.data, args.test) for path in sorted(folder.glob("*-*.npz"))]
     held = [clip for path in shards if path.stem in CALIBRATION for clip in C.read(path)]
-    shifts = X.thresholds(net, held, prompts)
-    missed = X.fold(net, shifts, held, prompts)
-    print(f"{kept['step']} steps, {kept['spent']:.0f} s; shifts {shifts}, missed by {missed:.2f}")
+    groups = X.examination(held)
+    lines = X.calibration(net, groups, prompts)
+    missed = X.fold(net, lines, groups, prompts)
+    print(f"{kept['step']} steps, {kept['spent']:.0f} s; scales and shifts {lines}, missed by {missed:.2f}")
     M.save(net, tokenizer, args.weights)
 
 

@@ -13,7 +13,7 @@ SPECS = [
     *constant.SPECS,
     Spec(
         name="qwen-s",
-        revision="aad9a1477b81",
+        revision="258d14bb1c95",
         load=_LOAD,
         license="Apache-2.0",
         args={"checkpoint": "package://dreamgen_bench/weights/qwen-s"},
