@@ -64,10 +64,7 @@ def margins(net: torch.nn.Module, hidden: torch.Tensor, prompts: Prompts) -> np.
     return (out[:, 1] - out[:, 0]).numpy()
 
 
-Groups = dict[str, list[C.Asked]]
-
-
-def examination(held: Sequence[C.Clip]) -> Groups:
+def examination(held: Sequence[C.Clip]) -> dict[str, list[C.Asked]]:
     """The held-out videos by what is asked of them; one question each."""
     rng = np.random.default_rng(0)
 
@@ -137,14 +134,23 @@ KEPT = 0.90
 """Share of the sound clips that are answered 1: kinds of defects that no calibration knows call for caution."""
 
 
-def calibration(net: torch.nn.Module, groups: Groups, prompts: Prompts) -> dict[str, tuple[float, float]]:
+Seen = dict[str, torch.Tensor]
+
+
+def deserving(net: torch.nn.Module, held: Sequence[C.Clip], prompts: Prompts) -> Seen:
+    """What the output layer sees of each group of DESERVED."""
+    groups = examination(held)
+    return {name: states(net, groups[name], prompts) for sides in DESERVED.values() for side in sides for name in side}
+
+
+def calibration(net: torch.nn.Module, seen: Seen, prompts: Prompts) -> dict[str, tuple[float, float]]:
     """For each score, what its margins are to be multiplied by, and what is to be added, so that they are log odds.
 
     By logistic regression (Platt, 1999), both classes of equal weight; of PA only the factor, the rest by KEPT.
     """
     found = {}
     for score, names in DESERVED.items():
-        parts = {n: margins(net, states(net, groups[n], prompts), prompts) for side in names for n in side}
+        parts = {name: margins(net, seen[name], prompts) for side in names for name in side}
         well, ill = (np.concatenate([parts[n] for n in side]) for side in names)
         scale, shift = regression(well, ill)
         if score == "PA":
@@ -165,17 +171,16 @@ def regression(well: np.ndarray, ill: np.ndarray) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def fold(net: torch.nn.Module, lines: dict[str, tuple[float, float]], groups: Groups, prompts: Prompts) -> float:
+def fold(net: torch.nn.Module, lines: dict[str, tuple[float, float]], seen: Seen, prompts: Prompts) -> float:
     """Put the lines into the output row of the answer 1, which has no bias: by ridge regression on what it sees.
 
     Returns the root mean square by which the wanted margins are missed.
     """
-    hidden, wanted = [], []
-    for name in (name for names in DESERVED.values() for side in names for name in side):
-        seen, (scale, shift) = states(net, groups[name], prompts), lines[name[:2]]
-        hidden.append(seen)
-        wanted.append(torch.from_numpy((scale - 1) * margins(net, seen, prompts) + shift))
-    x, y = torch.cat(hidden), torch.cat(wanted)
+    wanted = []
+    for name, hidden in seen.items():
+        scale, shift = lines[name[:2]]
+        wanted.append(torch.from_numpy((scale - 1) * margins(net, hidden, prompts) + shift))
+    x, y = torch.cat(list(seen.values())), torch.cat(wanted)
     v = torch.linalg.solve(x.T @ x + 1e-2 * len(x) * torch.eye(x.shape[1]), x.T @ y)
     net.lm_head.weight[prompts.answers[1]] += v
     return float((x @ v - y).square().mean().sqrt())

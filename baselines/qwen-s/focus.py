@@ -25,6 +25,8 @@ HARD, PICKS, GENERAL, GLITCHED, SMEARED, ENDED, IGNORED = 4, 4, 9, 6, 2, 2, 5
 """Pairs in a batch: a thing gone or moved, of the puck's scene, of everything, glitched, smeared, ended, unmoved."""
 ALONE = 120
 """Steps of `take`, in which only the auxiliary heads learn: they are not written with the judge."""
+MEETING = "meeting"
+"""File of args.out in which workers find each other."""
 GONE = 0.6
 """Magnitude from which what has vanished can't be where it was to be brought."""
 LEAST = 0.35
@@ -96,7 +98,7 @@ def take(args: T.Args) -> None:
             visual = M.see(net, X.stacked(asked, rng))
         found = T.auxiliary(heads(visual), asked)
         adam.zero_grad()
-        (found["done"] + found["behavior"] / 2 + found["kind"]).backward()
+        T.of_heads(found).backward()
         adam.step()
     print(" ".join(f"{key} {value:.3f}" for key, value in found.items()))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -108,12 +110,13 @@ def focus(args: T.Args) -> None:
     if args.workers == 1:
         learn(0, args)
     else:
+        (args.out / MEETING).unlink(missing_ok=True)  # workers would wait for those of an earlier training
         torch.multiprocessing.spawn(joined, (args,), args.workers)
 
 
 def joined(rank: int, args: T.Args) -> None:
     """One of several workers; their gradients are averaged."""
-    meeting = f"file://{(args.out / 'meeting').absolute()}"
+    meeting = f"file://{(args.out / MEETING).absolute()}"
     D.init_process_group("gloo", init_method=meeting, rank=rank, world_size=args.workers)
     torch.set_num_threads(args.threads)
     learn(rank, args)
@@ -137,12 +140,12 @@ def learn(rank: int, args: T.Args) -> None:
     tokenizer = T.tokenizer_()
     prompts, (data, pools) = X.Prompts(tokenizer), pools_of(args)
     run, started, share, saved = T.begun(args, data, tokenizer), time.time(), 0.0, 0
-    spent = run.spent
+    spent, first = run.spent, run.step
     while share < 1:
         rng = np.random.default_rng([args.seed, run.step, rank])
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = T.losses(run.both, batch(pools, rng), prompts, rng, words=True)
-        loss = args.auxiliary * (found["done"] + found["behavior"] / 2 + found["kind"]) + found["IF"] + found["PA"]
+        loss = args.auxiliary * T.of_heads(found) + found["IF"] + found["PA"]
         run.both.zero_grad(set_to_none=True)
         loss.backward()
         share = (time.time() - started) / 60 / args.minutes
@@ -150,7 +153,7 @@ def learn(rank: int, args: T.Args) -> None:
             share = averaged(run.both, share)
         torch.nn.utils.clip_grad_norm_(run.both.parameters(), 1.0)
         falling = 0.5 + 0.5 * math.cos(math.pi * min(1.0, share))
-        run.optimizer.step(min(1.0, (run.step + 1) / 20) * (args.last_lr + args.lr * falling))
+        run.optimizer.step(min(1.0, (run.step - first + 1) / 20) * (args.last_lr + args.lr * falling))
         run.step, run.spent = run.step + 1, spent + (time.time() - started) * args.workers
         if rank == 0 and run.step % 20 == 0:
             print(f"{run.step} {share:.3f}", *(f"{key} {value:.3f}" for key, value in found.items()), flush=True)

@@ -151,10 +151,11 @@ def scramble(frames: Frames, other: Frames, rng: np.random.Generator) -> Frames:
     rows, columns = _box(frames, rng, 24, 41)
     down, across = ((span.stop - span.start) // size for span in (rows, columns))
     order = rng.permutation(down * across)
-    part = frames[start:, rows.start :, columns.start :][:, : down * size, : across * size]
+    rows, columns = slice(rows.start, rows.start + down * size), slice(columns.start, columns.start + across * size)
+    part = frames[start:, rows, columns]
     pieces = part.reshape(-1, down, size, across, size, 3).swapaxes(2, 3).reshape(-1, down * across, size, size, 3)
-    mixed = pieces[:, order].reshape(-1, down, across, size, size, 3).swapaxes(2, 3).reshape(part.shape)
-    out[start:, rows.start : rows.start + down * size, columns.start : columns.start + across * size] = mixed
+    mixed = pieces[:, order].reshape(-1, down, across, size, size, 3).swapaxes(2, 3)
+    out[start:, rows, columns] = mixed.reshape(part.shape)
     return out
 
 

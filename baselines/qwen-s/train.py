@@ -139,6 +139,11 @@ def auxiliary(outputs: tuple[torch.Tensor, ...], asked: list[C.Asked]) -> dict[s
     }
 
 
+def of_heads(found: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The three auxiliary losses as one."""
+    return found["done"] + found["behavior"] / 2 + found["kind"]
+
+
 def stem(pool: list[C.Clip], rng: np.random.Generator, width: int) -> torch.Tensor:
     """First weights of the patch embedding: principal components of patches, and twice as many of their changes.
 
@@ -227,8 +232,7 @@ def advance(args: Args, run: Run, pool: list[C.Clip], prompts: X.Prompts, mean: 
     """One step; `mean` follows what was found."""
     rng = np.random.default_rng([args.seed, run.step])
     found = losses(run.both, drawn(pool, rng, args.batch), prompts, rng, words=run.spent > args.tower * 60)
-    loss = args.auxiliary * (found["done"] + found["behavior"] / 2 + found["kind"])
-    loss = loss + found.get("IF", 0) + found.get("PA", 0)
+    loss = args.auxiliary * of_heads(found) + found.get("IF", 0) + found.get("PA", 0)
     run.both.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.both.parameters(), 1.0)
@@ -260,9 +264,9 @@ def finish(args: Args) -> None:
     prompts = X.Prompts(tokenizer)
     shards = [path for folder in (args.data, args.test) for path in sorted(folder.glob("*-*.npz"))]
     held = [clip for path in shards if path.stem in CALIBRATION for clip in C.read(path)]
-    groups = X.examination(held)
-    lines = X.calibration(net, groups, prompts)
-    missed = X.fold(net, lines, groups, prompts)
+    seen = X.deserving(net, held, prompts)
+    lines = X.calibration(net, seen, prompts)
+    missed = X.fold(net, lines, seen, prompts)
     print(f"{kept['step']} steps, {kept['spent']:.0f} s; scales and shifts {lines}, missed by {missed:.2f}")
     M.save(net, tokenizer, args.weights)
 
