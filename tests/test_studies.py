@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from dreamgen_bench import measured, metrics, noise, record, registry, stats, studies, suites
 from dreamgen_bench.cli import app
+from dreamgen_bench.cli.studies import _tell
 from dreamgen_bench.studies import (
     frame,
     mixtures,
@@ -303,6 +304,23 @@ def test_a_mixture_has_its_share(real, neural, share):
     assert len(mixtures.mixed(trajectories(real, "real"), [], share)) == real
     with pytest.raises(UserError, match="share of 1"):
         mixtures.mixed(trajectories(1, "real"), trajectories(1, "dream"), 1.0)
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ({"model": "", "idm": "", "real": 48, "neural": 0, "share": 1.0}, "48 of teleoperation alone"),
+        ({"model": "m", "idm": "i", "real": 0, "neural": 96, "share": 0.0}, "96 of m by i alone"),
+        (
+            {"model": "m", "idm": "i", "real": 48, "neural": 96, "share": 0.25},
+            "96 of m by i, 48 of teleoperation at 0.25",
+        ),
+        ({"model": "m", "idm": "i"}, "m i"),
+    ],
+)
+def test_a_row_says_in_words_what_its_policy_was_trained_on(row, words, capsys):
+    _tell({"rows": [row | {"mean": 0.5, "ci95": [0.25, 0.75]}]})
+    assert " ".join(capsys.readouterr().out.split()) == f"{words} 0.50 [0.25, 0.75]"
 
 
 def test_no_neural_trajectories_is_one_policy_for_all_models():

@@ -79,10 +79,17 @@ def _tell(found: Any) -> None:
         words = f"{row['quantity']:12s} {row['models']:3d} models: covered {row['coverage']:.3f} of {row['draws']}"
         out_console.print(words + ("" if row["ok"] else "  OUTSIDE"))
     for row in found.get("rows", []) if "pooled" not in found else []:
-        what = " ".join(
-            str(row[key]) for key in ("model", "idm", "real", "neural", "share") if row.get(key) not in (None, "")
-        )
-        out_console.print(escape(f"{what:48s} {_number(row['mean'])} {_ends(row['ci95'])}"))
+        out_console.print(escape(f"{_trained_on(row):72s} {_number(row['mean'])} {_ends(row['ci95'])}"))
+
+
+def _trained_on(row: dict[str, Any]) -> str:
+    """A policy's training data in words: of a mixture, or of all dreams of a model."""
+    if "neural" not in row:
+        return f"{row['model']} {row['idm']}"
+    if not row["neural"]:
+        return f"{row['real']} of teleoperation alone"
+    dreams = f"{row['neural']} of {row['model']} by {row['idm']}"
+    return f"{dreams}, {row['real']} of teleoperation at {row['share']:g}" if row["real"] else f"{dreams} alone"
 
 
 def _corrected(group: dict[str, Any]) -> str:
