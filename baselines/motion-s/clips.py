@@ -84,7 +84,7 @@ class Clips:
     def __init__(self, work: Path, what: str):
         with np.load(work / f"codes-{what}.npz") as found:
             self.first, self.codes, self.behavior = found["first"], found["codes"], found["behavior"].tolist()
-        self.mean, self.spread = scale(work)
+        self.scale = self.mean, self.spread = scale(work)
         self.known = vocabulary()
 
     def take(self, index: np.ndarray, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

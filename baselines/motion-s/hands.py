@@ -39,15 +39,24 @@ class HandReader(nn.Module):
 def lesson(
     frames: np.ndarray, often: np.ndarray, rooms: np.ndarray, empty: Tensor, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
-    """Clips of the lab in other looks, at LANDMARKS and at READ frames more; which clips [BATCH], frames [BATCH, READ].
+    """Clips of the lab in other looks, at five steps and at READ steps more; which clips [BATCH], steps [BATCH, READ].
 
-    `often` says how often to draw each frame; it is the first of the READ.
+    `often` says how often to draw each frame; it is the first of the READ. All steps of a clip are out of a few of it,
+    in any order: teleoperation always begins at one place and hardly ever rests, other behaviors do neither, and a
+    reader that sees where clips begin learns the place by heart.
     """
     index, step = np.divmod(rng.choice(len(often), BATCH, p=often), 1 + networks.STEPS)
-    shown = np.concatenate([step[:, None], rng.integers(1 + networks.STEPS, size=(BATCH, READ - 1))], 1)
-    steps = np.concatenate([np.broadcast_to(LANDMARKS, (BATCH, len(LANDMARKS))), shown], 1)
+    steps = np.stack([steps_of(at, len(LANDMARKS) + READ, rng) for at in step])
     clips = pixels(frames[index[:, None], steps])
     room = pixels(rooms[rng.integers(len(rooms), size=BATCH - OWN_ROOM)])
     clips = torch.cat([furnished(clips[:OWN_ROOM], empty), moved_to(clips[OWN_ROOM:], room, empty)])
     clips = disguised(torch.cat([warped(clips[:4]), clips[4:8], warped(clips[8:])]))
-    return clips[:, : len(LANDMARKS)], clips[:, len(LANDMARKS) :], index, shown
+    return clips[:, : len(LANDMARKS)], clips[:, len(LANDMARKS) :], index, steps[:, len(LANDMARKS) :]
+
+
+def steps_of(shown: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` steps of a clip, any of a few, `shown` among them and right after the LANDMARKS."""
+    few = np.append(rng.permutation(1 + networks.STEPS)[: rng.integers(1 + networks.STEPS)], shown)
+    steps = rng.choice(few, count)
+    steps[len(LANDMARKS)] = shown
+    return steps

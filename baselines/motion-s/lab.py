@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from clips import columns, shards
 from hands import HandReader, lesson
-from pictures import background, disguised, furnished, pixels, standing
+from pictures import background, bare, disguised, furnished, pixels, standing
 from places import rarity
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,7 +23,7 @@ from train import BLUR, Course, drawing_loss, drawn_steps, psnr, read, save, set
 
 from dreamgen_bench.world_models import motion_networks as networks
 
-ROOMS = 4
+ROOMS = 2
 """Of so many shards of siblings one lends its rooms."""
 
 
@@ -53,7 +53,7 @@ def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
         read(reader, args.work / f"{args.init}.safetensors")
     course, rng = Course(reader, args.minutes, args.rate), np.random.default_rng(0)
     lent = islice(shards(args.data, "siblings"), 0, None, ROOMS)
-    rooms = np.concatenate([np.median(clips, 1).astype(np.uint8) for clips, _ in lent])  # the arm moves, the room stays
+    rooms = np.concatenate([bare(clips) for clips, _ in lent])
     often = rarity(lab.states[..., :3])
     while course.share < 1:
         landmarks, frames, index, shown = lesson(lab.frames, often, rooms, lab.empty, rng)
@@ -61,6 +61,7 @@ def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
             found = course.network(landmarks, frames)
         if course.learn(F.smooth_l1_loss(found.float(), lab.hands[index[:, None], shown], beta=0.05)):
             course.report()
+            save(course.average, args.work / "hand.safetensors", steps=course.step)
     save(course.average, args.work / "hand.safetensors", steps=course.step)
 
 

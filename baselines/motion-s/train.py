@@ -41,6 +41,8 @@ MATTERS = 4.0
 """How much each number of the hand counts to a mover, where one that is seen counts 1 on average."""
 Size = tuple[str, int, int]
 """Kind, width and depth of a mover."""
+Scale = tuple[Tensor, Tensor]
+"""Mean and spread [CODE] of the codes that a mover learnt, which it says as 0 and as 1."""
 
 
 # Training
@@ -287,24 +289,24 @@ def new_mover(size: Size) -> nn.Module:
     return movers.MOVERS[kind](len(vocabulary()) + 2, width, depth)
 
 
-def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size, tuple[int, float]]:
-    """A mover by the name of its weights, what it is, and its steps and minutes so far, as its file says."""
+def trained_mover(work: Path, name: str) -> tuple[nn.Module, Size, Scale, tuple[int, float]]:
+    """A mover by the name of its weights, what it is, its scale, and its steps and minutes so far, as its file says."""
     path = work / f"{name}.safetensors"
     with safe_open(path, "pt") as file:
         said = file.metadata()
     size = said["kind"], int(said["width"]), int(said["depth"])
     weights = {name: value.float() for name, value in load_file(path).items()}
-    del weights["mean"], weights["spread"]
+    scale = weights.pop("mean"), weights.pop("spread")
     mover = new_mover(size)
     mover.load_state_dict(weights)
-    return mover, size, (int(said["steps"]), float(said["minutes"]))
+    return mover, size, scale, (int(said["steps"]), float(said["minutes"]))
 
 
-def keep_mover(course: Course, path: Path, clips: Clips, size: Size, before: tuple[int, float] = (0, 0.0)) -> None:
-    """With all that is needed to use it: kind, sizes, words, the codes' mean and spread. `before`: steps, minutes."""
-    said = dict(zip(("kind", "width", "depth"), size, strict=True)) | {"vocabulary": json.dumps(list(clips.known))}
-    course.average.register_buffer("mean", clips.mean)
-    course.average.register_buffer("spread", clips.spread)
+def keep_mover(course: Course, path: Path, scale: Scale, size: Size, before: tuple[int, float] = (0, 0.0)) -> None:
+    """With all that is needed to use it: kind, sizes, words, the codes' scale. `before`: steps, minutes."""
+    said = dict(zip(("kind", "width", "depth"), size, strict=True)) | {"vocabulary": json.dumps(list(vocabulary()))}
+    course.average.register_buffer("mean", scale[0])
+    course.average.register_buffer("spread", scale[1])
     minutes = round(before[1] + (time.time() - course.start) / 60, 1)
     save(course.average, path, **said, steps=before[0] + course.step, minutes=minutes)
     del course.average.mean, course.average.spread
@@ -315,7 +317,7 @@ def train_mover(args: argparse.Namespace) -> None:
     size: Size = args.kind, args.width, args.depth
     before = (0, 0.0)
     if args.init:
-        mover, size, before = trained_mover(args.work, args.init)
+        mover, size, _, before = trained_mover(args.work, args.init)
     else:
         mover = new_mover(size)
         seen = load_file(args.work / "renderer.safetensors")  # it already knows looks; the last map is of another width
@@ -326,19 +328,19 @@ def train_mover(args: argparse.Namespace) -> None:
     name = args.name or args.kind
     for due in learn_motion(course, [clips], seen_of(args.work, held), args.batch, args.seed):
         if rungs and course.share > rungs[0]:
-            keep_mover(course, args.work / f"{name}-{100 * rungs.pop(0):g}.safetensors", clips, size)
+            keep_mover(course, args.work / f"{name}-{100 * rungs.pop(0):g}.safetensors", clips.scale, size)
             course.report(**held_out(course.average, held))
         if due:
-            keep_mover(course, args.work / f"{name}.safetensors", clips, size, before)
+            keep_mover(course, args.work / f"{name}.safetensors", clips.scale, size, before)
             course.report(**held_out(course.average, held))
-    keep_mover(course, args.work / f"{name}.safetensors", clips, size, before)
+    keep_mover(course, args.work / f"{name}.safetensors", clips.scale, size, before)
     course.report(**held_out(course.average, held))
 
 
 def adapt_mover(args: argparse.Namespace) -> None:
     """A trained mover, half on demonstrations in the lab, half on what it knows; of LoRA what was added is kept."""
     clips, known, held, lab = (Clips(args.work, what) for what in ("demos", "siblings", "siblings-held", "demos-held"))
-    mover, size, _ = trained_mover(args.work, args.name)
+    mover, size, *_ = trained_mover(args.work, args.name)
     mover = networks.with_lora(mover, args.lora) if args.lora else mover
     course = Course(mover, args.minutes, args.rate, horizon=0.99)
 
@@ -352,7 +354,7 @@ def adapt_mover(args: argparse.Namespace) -> None:
     if args.lora:
         save(course.average, args.work / f"{args.name}-sft.safetensors", rank=args.lora, steps=course.step)
     else:
-        keep_mover(course, args.work / f"{args.name}-full.safetensors", clips, size)
+        keep_mover(course, args.work / f"{args.name}-full.safetensors", clips.scale, size)
     report()
 
 

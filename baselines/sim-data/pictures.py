@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.ndimage import binary_dilation, distance_transform_edt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -11,6 +12,22 @@ from torch.nn import functional as F
 def background(frames: np.ndarray) -> Tensor:
     """The empty lab: the median of many first and last frames; float [64, 64, 3] in 0..255."""
     return torch.from_numpy(np.median(np.concatenate([frames[:200, 8], frames[:200, -1]]), axis=0)).float()
+
+
+def bare(clips: np.ndarray) -> np.ndarray:
+    """Rooms of clips uint8 [N, T, H, W, 3], without an arm; [M, H, W, 3], M <= N, since a few show nothing at rest.
+
+    Where anything ever moves the room is what lies nearest. A median would keep the arms of clips in which they come to
+    rest, and teach that an arm at rest is a piece of furniture.
+    """
+    rooms = []
+    for clip in clips:
+        moves = (np.abs(clip[1:].astype(np.int16) - clip[:1]) > 16).any((0, 3))
+        moves = binary_dilation(moves, iterations=2)
+        if not moves.all():
+            y, x = distance_transform_edt(moves, return_distances=False, return_indices=True)
+            rooms.append(clip[0][y, x])
+    return np.array(rooms)
 
 
 def augmented(x: Tensor, empty: Tensor, rng: torch.Generator) -> Tensor:
@@ -118,9 +135,57 @@ def recolored(clips: Tensor) -> Tensor:
     return torch.where(torch.rand(count, 1, 1, 1, 1) < 0.8, mixed.clamp(-1, 1), clips)
 
 
+def repainted(clips: Tensor) -> Tensor:
+    """Clips [N, T, 3, H, W] of the lab's arm in two colors: one for the arm, which is red, one for its fingers.
+
+    Of the lab's fingers one is white and one cyan, and a black ring is above them: by these a hand is found that has
+    learnt nothing else. No other robot has them.
+    """
+    count = len(clips)
+    level = (clips + 1) / 2
+    bright = level.amax(2, keepdim=True)
+    fingers = level[:, :, 1:].amin(2, keepdim=True) > 0.3
+    ring = torch.where(torch.rand(count, 1, 1, 1, 1) < 0.7, 0.6, bright)
+    shade = torch.where(bright < 0.25, ring, bright)
+    arm, trim = (shades(count)[:, None, :, None, None] for _ in range(2))
+    return 2 * torch.where(fingers, trim * bright, arm * (shade / 0.75)).clamp(0, 1) - 1
+
+
+def shades(count: int) -> Tensor:
+    """As many colors [count, 3] in 0..1: gray or strong, dark or light."""
+    color = torch.rand(count, 3)
+    color = color / color.amax(1, keepdim=True)
+    color = torch.lerp(torch.ones(count, 3), color, torch.rand(count, 1))
+    return color * (0.1 + 0.9 * torch.rand(count, 1))
+
+
 def moved_to(clips: Tensor, rooms: Tensor, empty: Tensor) -> Tensor:
-    """What stands before the empty lab in clips [N, T, 3, H, W], in other colors, before rooms [N, 3, H, W]."""
-    return torch.where(standing(clips, empty, 0.15), recolored(clips), rooms[:, None])
+    """What stands before the empty lab in clips [N, T, 3, H, W], in other colors, in rooms [N, 3, H, W].
+
+    Other behaviors have things before which the arm is half hidden, and others that it moves: here and there a piece
+    of the room stands before the arm, or something of one color is in every frame elsewhere.
+    """
+    count, steps, _, height, width = clips.shape
+    painted = torch.where(torch.rand(count, 1, 1, 1, 1) < 0.75, repainted(clips), recolored(clips))
+    hidden = boxes_at(torch.rand(count, 1, 2), 10, (height, width)) & (torch.rand(count, 1, 1, 1, 1) < 0.25)
+    places = torch.rand(count, 1, 2) + 0.4 * torch.rand(count, steps, 2) - 0.2
+    strange = boxes_at(places, 7, (height, width)) & (torch.rand(count, 1, 1, 1, 1) < 0.4)
+    color = (2 * torch.rand(count, 1, 3, 1, 1) - 1).expand_as(clips)
+    before = torch.rand(count, 1, 1, 1, 1) < 0.3
+    arm = standing(clips, empty, 0.15) & ~hidden
+    drawn = torch.where(strange, color, rooms[:, None].expand_as(clips))
+    return torch.where(arm & ~(strange & before), painted, drawn)
+
+
+def boxes_at(places: Tensor, most: int, size: tuple[int, int]) -> Tensor:
+    """Inside of one box for each clip, its middle at `places` [N, T, 2] (shares of the picture), at `most` so many
+    pixels to its sides; bool [N, T, 1, H, W]."""
+    count = len(places)
+    half = 2 + torch.rand(count, 1, 2) * (most - 2)
+    middle = places * torch.tensor(size)
+    y, x = torch.arange(size[0])[:, None], torch.arange(size[1])[None]
+    inside = [(line - middle[..., i, None, None]).abs() < half[..., i, None, None] for i, line in enumerate((y, x))]
+    return (inside[0] & inside[1])[:, :, None]
 
 
 def in_other_colors(clips: Tensor, *, wild: float, light: tuple[float, float]) -> Tensor:
