@@ -1,5 +1,5 @@
 #!/bin/sh
-# All of it again, from nothing: about five hours of one core. Movers can be trained side by side, one core each.
+# All of it again, from nothing: about five and a half hours of one core. Movers can be trained side by side, one core each.
 set -eu
 cd "$(dirname "$0")"
 export OMP_NUM_THREADS=1 MUJOCO_GL=egl
@@ -8,7 +8,7 @@ for what in siblings teleop demos; do python ../sim-data/collect.py $what --out 
 train() { python train.py "$@" --data "$DATA" --work "$WORK"; }
 lab() { python lab.py "$@" --data "$DATA" --work "$WORK"; }
 train code --minutes 60
-lab hand --minutes 28
+lab hand --minutes 60
 train codes
 lab arm --minutes 9 --rate 2e-3
 lab renderer --minutes 48 --rate 1e-3
