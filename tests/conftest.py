@@ -1,7 +1,9 @@
 """One thread, no network, no screen: the same for every test."""
 
 import os
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,3 +25,26 @@ def data(tmp_path_factory):
     from small_adaptations import folder_of
 
     return folder_of(tmp_path_factory.mktemp("data") / "clips")
+
+
+@pytest.fixture
+def guarded(monkeypatch):
+    """What Cosmos needs and this environment lacks: a guardrail that passes all, and two functions of torchvision."""
+    import diffusers.models.transformers.transformer_cosmos as transformer
+    import diffusers.pipelines.cosmos.pipeline_cosmos2_5_predict as cosmos25
+    import diffusers.pipelines.cosmos.pipeline_cosmos2_video2world as cosmos2
+    import tiny_pipelines
+    import torch
+
+    def resize(picture, size, interpolation):
+        return torch.nn.functional.interpolate(picture, size, mode=interpolation)
+
+    def to_tensor(picture):
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
+
+    functional = SimpleNamespace(resize=resize, to_tensor=to_tensor)
+    transforms = SimpleNamespace(functional=functional, InterpolationMode=SimpleNamespace(NEAREST="nearest"))
+    monkeypatch.setattr(transformer, "transforms", transforms, raising=False)
+    monkeypatch.setattr(cosmos25, "torchvision", SimpleNamespace(transforms=transforms), raising=False)
+    for module in (cosmos2, cosmos25):
+        monkeypatch.setattr(module, "CosmosSafetyChecker", tiny_pipelines.Guardrail)

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import torch
 import yaml
 
 from dreamgen_bench import registry
@@ -13,7 +12,36 @@ from dreamgen_bench.types import Video
 from dreamgen_bench.video import encode
 from dreamgen_bench.world_models.card import said
 
-KINDS = {"2.1": "wan2.1-i2v-14b-480p", "2.2-5b": "wan2.2-ti2v-5b", "skyreels": "skyreels-v2-i2v-14b-540p"}
+KINDS = {
+    "2.1": "wan2.1-i2v-14b-480p",
+    "2.2-5b": "wan2.2-ti2v-5b",
+    "skyreels": "skyreels-v2-i2v-14b-540p",
+    "cogvideox": "cogvideox-5b-i2v",
+    "cogvideox1.5": "cogvideox1.5-5b-i2v",
+    "hunyuan": "hunyuanvideo-i2v",
+    "ltx": "ltx-video-2b",
+    "cosmos2": "cosmos-predict2-2b",
+    "cosmos2.5": "cosmos-predict2.5-2b",
+}
+GIVEN = {"2.2-5b", "hunyuan", "ltx", "cosmos2", "cosmos2.5"}
+"""Kinds whose first latent frame is given: nothing is learnt of it."""
+THUDM = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+OWN = {
+    # No fixed head of the prompt, as many words as the picture needs.
+    "hunyuan": {
+        "call": {
+            "prompt_template": {
+                "template": "{}", "crop_start": 0, "image_emb_len": 49, "image_emb_start": 5, "image_emb_end": 54,
+            },
+            "max_sequence_length": 64,
+        },
+    },
+    # What the schedulers of THUDM's checkpoints say.
+    "cogvideox": {"config": {"scheduler": THUDM}},
+    "cogvideox1.5": {"config": {"scheduler": THUDM}},
+    "cosmos2.5": {"config": {"scheduler": {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}}},
+}  # fmt: skip
+"""What a kind's small card says beside what all say."""
 
 
 def moving(seed, *, frames=20, size=(32, 32)):
@@ -46,11 +74,12 @@ def small_cards(root):
     def card(kind, **changes):
         name = KINDS.get(kind, kind)
         if not (root / name).is_dir():
-            torch.manual_seed(0)
-            tiny_pipelines.BUILDERS[name]().save_pretrained(root / name)
-        call = {"num_inference_steps": 2, "guidance_scale": 1.0, "max_sequence_length": 16}
+            tiny_pipelines.saved(name, root / name)
+        special = OWN.get(kind, {})
+        call = {"num_inference_steps": 2, "guidance_scale": 1.0, "max_sequence_length": 16} | special.get("call", {})
         small = {"device": "cpu", "dtype": "float32", "offload": "none", "memory_gib": 0.0, "tiling": False}
-        size = {"width": 32, "height": 32, "num_frames": 9, "fps": 8, "call": call, "config": {}, "packages": []}
+        size = {"width": 32, "height": 32, "num_frames": 9, "fps": 8, "call": call, "packages": []}
+        size["config"] = special.get("config", {})
         text = said(registry.find("world_models", name)) | small | size
         path = root / f"tiny-{kind}.yaml"
         own = {"name": path.stem, "checkpoint": f"./{name}", "group": "trained", "weights": "recipe"}

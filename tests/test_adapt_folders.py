@@ -94,7 +94,11 @@ def test_one_video_in_twenty_is_held_out_whole():
 def test_what_can_not_be_adapted_says_so(tiny, data, tmp_path):
     """A class without an objective, two experts, no card, a LoRA already, a taken name: each with the choices."""
     for name, message in (
-        ("ltx-video-2b", "LTXImageToVideoPipeline can't be adapted yet; what can: WanImageToVideoPipeline, SkyReelsV2"),
+        ("ltx-2-19b", "LTX2ImageToVideoPipeline can't be adapted yet; what can: WanImageToVideoPipeline, SkyReelsV2"),
+        (
+            "cosmos-predict2-2b",
+            "Cosmos2VideoToWorldPipeline of diffusers loads no LoRA: adapt every weight, with --full",
+        ),
         ("retrieval", "'retrieval' is no card"),
     ):
         with pytest.raises(UserError, match=message):
@@ -190,7 +194,7 @@ def test_the_verb_says_what_is_wrong(data, tmp_path):
         (["wan-x"], "no world model named 'wan-x'"),
         (["wan-s", "--preset", "best"], "no preset named 'best'"),
         (["wan-s", "--full", "--rank", "4"], "exclude each other"),
-        (["cogvideox-5b-i2v"], "can't be adapted yet; what can"),
+        (["svd-xt"], "can't be adapted yet; what can"),
         (["wan-s", "--data", str(tmp_path)], "no such file; a data folder has videos"),
     ):
         done = RUNNER.invoke(app, ["adapt", *said_[:1], "--data", str(data), "--out", str(tmp_path / "o"), *said_[1:]])

@@ -43,7 +43,6 @@ def checkpoints(tmp_path_factory):
     """Name of a card -> a folder that diffusers saved, of the card's pipeline class; built on first use."""
     import diffusers
     import tiny_pipelines
-    import torch
     import transformers
 
     for library in (diffusers, transformers):
@@ -54,38 +53,10 @@ def checkpoints(tmp_path_factory):
         builder = tiny_pipelines.BUILDERS[name]
         key = repr(getattr(builder, "func", builder)) + repr(getattr(builder, "keywords", ""))
         if key not in made:
-            torch.manual_seed(0)
-            made[key] = root / name
-            pipeline = builder()
-            if "safety_checker" in pipeline.components:
-                pipeline.register_modules(safety_checker=None)  # as in NVIDIA's checkpoints: made by the class itself
-            pipeline.save_pretrained(made[key])
+            made[key] = tiny_pipelines.saved(name, root / name)
         return made[key]
 
     return built
-
-
-@pytest.fixture
-def guarded(monkeypatch):
-    """What Cosmos needs and this environment lacks: a guardrail that passes all, and two functions of torchvision."""
-    import diffusers.models.transformers.transformer_cosmos as transformer
-    import diffusers.pipelines.cosmos.pipeline_cosmos2_5_predict as cosmos25
-    import diffusers.pipelines.cosmos.pipeline_cosmos2_video2world as cosmos2
-    import tiny_pipelines
-    import torch
-
-    def resize(picture, size, interpolation):
-        return torch.nn.functional.interpolate(picture, size, mode=interpolation)
-
-    def to_tensor(picture):
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
-
-    functional = SimpleNamespace(resize=resize, to_tensor=to_tensor)
-    transforms = SimpleNamespace(functional=functional, InterpolationMode=SimpleNamespace(NEAREST="nearest"))
-    monkeypatch.setattr(transformer, "transforms", transforms, raising=False)
-    monkeypatch.setattr(cosmos25, "torchvision", SimpleNamespace(transforms=transforms), raising=False)
-    for module in (cosmos2, cosmos25):
-        monkeypatch.setattr(module, "CosmosSafetyChecker", tiny_pipelines.Guardrail)
 
 
 def small(name, folder, **changes):

@@ -119,11 +119,15 @@ def wan(*, kind):
     )
 
 
+def _unipc():
+    return UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True, prediction_type="flow_prediction")
+
+
 def skyreels():
     """SkyReels V2 image-to-video."""
     return SkyReelsV2ImageToVideoPipeline(
         tokenizer=words(), text_encoder=_t5(), vae=_wan_vae(), image_encoder=_clip_vision(),
-        image_processor=_clip_processor(), scheduler=UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True),
+        image_processor=_clip_processor(), scheduler=_unipc(),
         transformer=_wan_transformer(SkyReelsV2Transformer3DModel, image_dim=4),
     )  # fmt: skip
 
@@ -132,7 +136,7 @@ def skyreels_diffusion_forcing():
     """SkyReels V2 diffusion forcing from an image."""
     return SkyReelsV2DiffusionForcingImageToVideoPipeline(
         tokenizer=words(), text_encoder=_t5(), vae=_wan_vae(),
-        scheduler=UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True),
+        scheduler=_unipc(),
         transformer=_wan_transformer(SkyReelsV2Transformer3DModel, channels=16, image_dim=4),
     )  # fmt: skip
 
@@ -387,3 +391,13 @@ BUILDERS = {
     "wan2.2-i2v-a14b": partial(wan, kind="2.2-a14b"),
     "wan2.2-ti2v-5b": partial(wan, kind="2.2-5b"),
 }
+
+
+def saved(name, folder):
+    """The pipeline that stands for a card's checkpoint, as its makers save theirs; the folder."""
+    torch.manual_seed(0)
+    pipeline = BUILDERS[name]()
+    if "safety_checker" in pipeline.components:
+        pipeline.register_modules(safety_checker=None)  # as in NVIDIA's checkpoints: made by the class itself
+    pipeline.save_pretrained(folder)
+    return folder

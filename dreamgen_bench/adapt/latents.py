@@ -20,7 +20,7 @@ from ..types import Record, Spec
 from ..video import VideoError
 from ..world_models.card import Card
 from .clips import Row, opened, pictures, windows
-from .objectives import Objective
+from .questions import Objective, Tensors, Window
 
 ENCODERS = ("vae", "text_encoder", "image_encoder")
 
@@ -79,14 +79,13 @@ def _encoded(encoder: Encoder, row: Row, data: Path) -> ClipRecord:
     key = digest(sha256, row.instruction, encoder.spec.id, dict(encoder.spec.args))
     path = latents_of(encoder.folder, key)
     if not path.is_file():
-        tensors: dict[str, Tensor] = {}
+        tensors: Tensors = {}
+        prompt = encoder.card.prompt.replace("{instruction}", row.instruction)
         with torch.no_grad():
             for number, frames in enumerate(shown):
-                found = encoder.objective.encode(
-                    encoder.pipeline, encoder.card, list(pictures(frames, encoder.card)), encoder.device
-                )
+                window = Window(frames=list(pictures(frames, encoder.card)), prompt=prompt)
+                found = encoder.objective.encode(encoder.pipeline, encoder.card, window, encoder.device)
                 tensors |= {f"{number}.{name}": value for name, value in found.items()}
-            prompt = encoder.card.prompt.replace("{instruction}", row.instruction)
             tensors |= encoder.objective.embed(encoder.pipeline, encoder.card, prompt, encoder.device)
         with whole_file(path) as file:
             file.write(save(tensors))

@@ -74,6 +74,8 @@ def _write_pipeline(pipeline: Any, outcome: Outcome, folder: Path) -> None:
     if not isinstance(dtype, str):
         dtype = dtype.get("transformer", dtype["default"])
     pipeline.transformer.to(getattr(torch, dtype))
+    if "safety_checker" in pipeline.components:
+        pipeline.register_modules(safety_checker=None)  # Cosmos makes its own, and NVIDIA's checkpoints hold none
     pipeline.save_pretrained(folder, safe_serialization=True)
 
 

@@ -18,10 +18,12 @@ from ..types import Spec, Task, UserError, Video
 from ..video import encode
 from ..world_models import card as cards
 from ..world_models.diffusers_i2v import DiffusersImageToVideo, assembled
+from ..world_models.machine import pipeline_class
 from . import outcome, training
 from .clips import Row, opened, rows, windows
 from .latents import ClipRecord, Encoder, encoded, latents_of
-from .objectives import Objective, objective
+from .objectives import objective
+from .questions import Objective
 from .recipes import Recipe
 
 SHOWN = 4  # clips that the model dreams before and after
@@ -64,7 +66,7 @@ class Session:
 
 def run(spec: Spec, recipe: Recipe, *, data: Path, out: Path, progress: Progress | None = None) -> Adapted:
     """Adapt a card's model to a folder of clips. Raises UserError before any weight is read, where it can tell."""
-    card, asks = _adaptable(spec)
+    card, asks = _adaptable(spec, recipe)
     outcome.name_of(out, registry.specs("world_models"))
     manifest = rows(data)
     accelerator = training.accelerator_for(card.device)
@@ -84,12 +86,18 @@ def run(spec: Spec, recipe: Recipe, *, data: Path, out: Path, progress: Progress
         return _adapted(session, _clips(session, manifest))
 
 
-def _adaptable(spec: Spec) -> tuple[cards.Card, Objective]:
+def _adaptable(spec: Spec, recipe: Recipe) -> tuple[cards.Card, Objective]:
     if spec.load != cards.LOADER:
         raise UserError(f"{spec.name!r} is no card of a diffusers pipeline, so it can't be adapted")
     if spec.args.get("lora"):
         raise UserError(f"{spec.name!r} has a LoRA already: adapt its base to all clips together")
-    return cards.Card(**spec.args), objective(spec.args["pipeline"])
+    name = spec.args["pipeline"]
+    asks, cls = objective(name), pipeline_class(name)
+    if recipe.rank and cls and not hasattr(cls, "load_lora_weights"):
+        raise UserError(
+            f"{name} of diffusers loads no LoRA: adapt every weight, with --full or --preset cosmos-gr1-full"
+        )
+    return cards.Card(**spec.args), asks
 
 
 def _clips(session: Session, manifest: Sequence[Row]) -> list[ClipRecord]:

@@ -29,7 +29,7 @@ from torch import Tensor
 from ..store import RecordFile, whole_file
 from ..types import Record, UserError
 from .latents import batch_of, size_of
-from .objectives import Asked, Objective, noise_level, shift
+from .questions import Asked, Objective, noise_level, shift
 from .recipes import Recipe
 
 AT_ONCE = 2**21
@@ -161,7 +161,8 @@ class Training:
         draws = [torch.Generator().manual_seed(number(*seed)) for seed in seeds]
         level = torch.cat([torch.rand(1, generator=draw) for draw in draws])
         noise = torch.stack([torch.randn(batch["latents"].shape[1:], generator=draw) for draw in draws])
-        sigma = noise_level(level, shift(self.pipeline.scheduler)).to(self.accelerator.device)
+        positions = batch["latents"][0, 0].numel()
+        sigma = noise_level(level, shift(self.pipeline.scheduler, positions)).to(self.accelerator.device)
         asked = self.objective.ask(self.pipeline, batch, noise.to(self.accelerator.device), sigma)
         return squared_error(model, asked)
 
@@ -179,7 +180,7 @@ def squared_error(model: Any, asked: Asked) -> Tensor:
     """Of the transformer's answer, where it counts, in float32."""
     answer = model(**asked.inputs, return_dict=False)[0]
     wrong = (answer.float() - asked.target) ** 2 * asked.counts
-    return wrong.sum() / (asked.counts.sum() * asked.target.shape[1])
+    return wrong.sum() / asked.counts.expand_as(asked.target).sum()
 
 
 def number(*parts: Any) -> int:
