@@ -62,7 +62,7 @@ class Run:
     out: Path
     judge: str = "qwen-s"
     rubrics: tuple[str, ...] = rubrics.DEFAULT
-    idm: str = "waypoint-cnn"
+    idm: str = "waypoint-play"
     policy: str = "bc-chunk"
     mixture: str = "neural"
     limit: int | None = None

@@ -90,4 +90,4 @@ def test_latent_actions_have_no_cell_without_teleoperation(tmp_path):
     idms, absent = idm_vs_latent_actions.known(preset.idms)
     assert "lapa-s" in idms and find("policies", preset.policy).latent
     cells = idm_vs_latent_actions.grid(job, preset, idms).mixtures
-    assert {(c.idm, c.real) for c in cells} == {("", 24), ("waypoint-cnn", 0), ("waypoint-cnn", 24), ("lapa-s", 24)}
+    assert {(c.idm, c.real) for c in cells} == {("", 24), ("waypoint-play", 0), ("waypoint-play", 24), ("lapa-s", 24)}

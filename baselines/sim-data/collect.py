@@ -4,6 +4,7 @@
             what web video is to a real world model (world models, retrieval)
     siblings the same in looks nearer to the lab's: colors and light as varied, the camera 2 to 5 degrees off
     teleop  pick-and-place in the lab, with actions, the hand taken about its whole reach in between (IDM)
+    play    the hand taken about in the lab among the things of every behavior, with actions; nothing is done (IDM)
     demos   pick-and-place in the lab, with actions, straight to the point, nearly all of it well done (sft)
     judge   clips whose truth is known: success, failure, another behavior, and physics broken on purpose
     picks   the same, of picking and placing the puck only: what it has between its fingers is easily overlooked
@@ -28,8 +29,19 @@ from pathlib import Path
 import numpy as np
 
 from dreamgen_bench.envs.defects import DEFECTS, VISIBLE, Stage, break_recording
-from dreamgen_bench.envs.experts import Actor, detour, expert, noisy, outlying, record, replay, stopping, wanderer
-from dreamgen_bench.envs.metaworld import BEHAVIORS, MetaWorld
+from dreamgen_bench.envs.experts import (
+    Actor,
+    Place,
+    detour,
+    expert,
+    noisy,
+    outlying,
+    record,
+    replay,
+    stopping,
+    wanderer,
+)
+from dreamgen_bench.envs.metaworld import BEHAVIORS, WAYPOINT_HIGH, WAYPOINT_LOW, MetaWorld
 from dreamgen_bench.envs.scenes import SCENES, scene_of
 
 FIRST_SEED, FIRST_LOOK, SHARD = 1_000_000, 100_000, 50
@@ -37,6 +49,7 @@ EPISODES = {
     "web": 5000,
     "siblings": 15000,
     "teleop": 2500,
+    "play": 10000,
     "demos": 1500,
     "judge": 3450,
     "objects": 2000,
@@ -50,6 +63,8 @@ CHANGED = 12
 ROBOT = (*(f"right_j{number}" for number in range(7)), "r_close", "l_close")
 PICKING = 700
 """Teleoperation episodes that pick and place; in the others the operator only takes the hand about."""
+NEAR = 0.05
+"""Spread of the places beside a thing to which playing takes the hand, in metres on each axis."""
 
 
 @cache
@@ -101,6 +116,31 @@ def teleop_episode(seed: int) -> dict | None:
         act = detour(act, wander, steps=int(rng.choice([0, 48, 128])))
     clip = record(env, act)
     return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "success": clip.success}
+
+
+def play_episode(seed: int) -> dict | None:
+    """What happens to come about is left out: play shows no behavior, and so cannot teach one."""
+    rng = np.random.default_rng(seed)
+    behavior = BEHAVIORS[seed % len(BEHAVIORS)]
+    env = start(behavior, scene_of(behavior) if rng.uniform() < 0.6 else "", seed, "lab")
+    slow = rng.uniform(0.25, 1.0) if rng.uniform() < 0.5 else 1.0
+    clip = record(env, wanderer(rng, stay=int(rng.integers(10, 64)), place=beside_things(env), speed=slow))
+    if clip.success:
+        return None
+    return {"frames": clip.frames, "states": clip.states, "actions": clip.actions, "behavior": behavior}
+
+
+def beside_things(env: MetaWorld) -> Place:
+    """Half of the places near what stands there or its goal, where fingers are half hidden; else anywhere in reach."""
+    things = np.concatenate([np.reshape(env.sim._get_pos_objects(), (-1, 3)), np.reshape(env.sim._target_pos, (-1, 3))])
+
+    def place(rng: np.random.Generator) -> np.ndarray:
+        if rng.uniform() < 0.5:
+            return outlying(rng)
+        near = things[rng.integers(len(things))] + rng.normal(0, NEAR, 3)
+        return np.clip(near, WAYPOINT_LOW[:3], WAYPOINT_HIGH[:3])
+
+    return place
 
 
 def demos_episode(seed: int) -> dict | None:
@@ -199,6 +239,7 @@ def ignored_episode(seed: int) -> dict | None:
 EPISODE = {
     "web": web_episode,
     "teleop": teleop_episode,
+    "play": play_episode,
     "judge": judge_episode,
     "objects": objects_episode,
     "picks": picks_episode,
@@ -206,7 +247,17 @@ EPISODE = {
     "siblings": siblings_episode,
     "demos": demos_episode,
 }
-SEED_OF = {"web": 0, "teleop": 1, "judge": 2, "objects": 3, "picks": 4, "siblings": 5, "demos": 6, "ignored": 7}
+SEED_OF = {
+    "web": 0,
+    "teleop": 1,
+    "judge": 2,
+    "objects": 3,
+    "picks": 4,
+    "siblings": 5,
+    "demos": 6,
+    "ignored": 7,
+    "play": 8,
+}
 
 
 def write_shard(what: str, shard: int, out: Path) -> str:

@@ -1,5 +1,6 @@
 """Pictures of the lab, changed in ways that leave the robot where it is: what IDMs and world models are trained on."""
 
+import functools
 import math
 
 import numpy as np
@@ -59,6 +60,63 @@ def augmented(x: Tensor, empty: Tensor, rng: torch.Generator) -> Tensor:
         flat = F.interpolate(F.avg_pool2d(flat, 2), scale_factor=2, mode="bilinear")
         x[soft] = flat.reshape(len(soft), -1, 3, 64, 64).permute(0, 1, 3, 4, 2)
     return (x + torch.randn(x.shape, generator=rng) * 6 * uniform(n, 1, 1, 1, 1)).clamp(0, 255)
+
+
+def softened(x: Tensor, rng: torch.Generator) -> Tensor:
+    """[N, 1 + frames, 64, 64, 3], the first of them their clips' first, to [N, frames, 64, 64, 3] without it.
+
+    Half of the samples are as generated videos are: swollen, haunted by the first frame, out of focus, hazy, trailing.
+
+    Of no model in particular: an IDM that has seen one model's own pictures would read that model best.
+    """
+    first, x = x[:, :1], x[:, 1:].clone()
+    swell, haunt, soft = (torch.rand(len(x), generator=rng) < share for share in (0.2, 0.4, 0.5))
+    x[swell & soft] = swollen(x[swell & soft], rng)
+    x[haunt & soft] = haunted(x[haunt & soft], first[haunt & soft], rng)
+    x[soft] = hazed(x[soft], rng)
+    return x
+
+
+def haunted(x: Tensor, first: Tensor, rng: torch.Generator) -> Tensor:
+    """[N, frames, H, W, 3] through which the first frame [N, 1, H, W, 3] shines in places: of what has left its own
+    something mostly remains."""
+    n, frames, side = *x.shape[:2], x.shape[2]
+    places = F.interpolate(torch.rand(n, 1, 4, 4, generator=rng), size=side, mode="bicubic").reshape(
+        n, 1, side, side, 1
+    )
+    places = ((places - 0.35) * 4).clamp(0, 1) * torch.rand(n, frames, 1, 1, 1, generator=rng)
+    return torch.lerp(x, first.expand_as(x), 0.7 * places * torch.rand(n, 1, 1, 1, 1, generator=rng))
+
+
+def swollen(x: Tensor, rng: torch.Generator) -> Tensor:
+    """[N, frames, H, W, 3] with all that is light grown by up to a pixel, or all that is dark: soft things seem larger,
+    and so nearer."""
+    n = len(x)
+    sides = [torch.roll(x, by, axis) for axis in (2, 3) for by in (1, -1)]
+    grown = torch.stack([functools.reduce(grow, sides, x) for grow in (torch.maximum, torch.minimum)])
+    which = torch.randint(2, (n,), generator=rng)
+    return torch.lerp(x, grown[which, torch.arange(n)], 0.6 * torch.rand(n, 1, 1, 1, 1, generator=rng))
+
+
+def hazed(x: Tensor, rng: torch.Generator) -> Tensor:
+    """[N, frames, 64, 64, 3] out of focus, in places more than elsewhere, some trailing their other frames."""
+    n, frames = x.shape[:2]
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=rng)
+
+    flat = x.permute(0, 1, 4, 2, 3).flatten(0, 1)
+    soft, softer = (
+        F.interpolate(F.avg_pool2d(flat, by), size=64, mode="bilinear").unflatten(0, (n, frames)).permute(0, 1, 3, 4, 2)
+        for by in (2, 4)
+    )
+    focus = 1.3 * uniform(n, 1, 1, 1, 1)
+    x = torch.lerp(torch.lerp(x, soft, focus.clamp(max=1)), softer, (focus - 1).clamp(min=0))
+    haze = F.interpolate(uniform(n * frames, 1, 5, 5), size=64, mode="bicubic").reshape(n, frames, 64, 64, 1)
+    haze = ((haze - 0.55) * 6).clamp(0, 1) * uniform(n, 1, 1, 1, 1)
+    x = torch.lerp(x, torch.lerp(soft, softer, (haze > 0.5) * 0.7), haze)
+    trails = (uniform(n, 1, 1, 1, 1) < 0.3) * 0.35 * uniform(n, 1, 1, 1, 1)
+    return torch.lerp(x, x.mean(1, keepdim=True), trails)
 
 
 def with_boxes(picture: Tensor, rng: torch.Generator, *, boxes: int, often: float, largest: float) -> Tensor:

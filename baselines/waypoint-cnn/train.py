@@ -1,8 +1,11 @@
-"""Train the IDM on teleoperation data only: `python baselines/waypoint-cnn/train.py --data runs/sim-data`.
+"""Train an IDM of this kind: `python baselines/waypoint-cnn/train.py --data runs/sim-data --sets teleop soft`.
 
-What it must hold for (other behaviors, objects and rooms) it never sees, so the pictures are changed in every way that
-leaves the robot where it is: the lab behind it is rebuilt with other colors and things, colors are mixed, blur, noise.
-Half of the clips are soft, as autoencoders of world models give them back (redraw.py).
+    --sets teleop soft    `waypoint-cnn`: teleoperation only, half of it as autoencoders give it back (redraw.py)
+    --sets teleop play    `waypoint-play`: and the hand taken about among the things of every behavior
+
+What it must hold for (other objects and rooms, generated videos) it never sees, so the pictures are changed in every
+way that leaves the robot where it is: the lab behind it is rebuilt with other colors and things, colors are mixed, the
+picture is blurred and made noisy; and half of them are softened, because what is dreamed is soft.
 """
 
 import argparse
@@ -18,29 +21,32 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from dreamgen_bench.idms.waypoint_cnn import network, prepared, windows
+from dreamgen_bench.idms.waypoint_cnn import OFFSETS, network, prepared, windows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sim-data"))
-from pictures import augmented, background
+from labeled import labeled, parted
+from pictures import augmented, background, softened
 
-OUT = Path(__file__).parents[2] / "dreamgen_bench/weights/waypoint-cnn"
+WEIGHTS = Path(__file__).parents[2] / "dreamgen_bench/weights"
+HELD = 60
+"""Clips of each set that are held out."""
+COUNTS = (1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0)
+"""How much each label counts: what a robot is made to follow counts in full."""
 
 
-def read(folder: Path, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Frames [N, T, 64, 64, 3] and labels [N, T - 1, 8] of `teleop`, or of `soft`: the same clips, redrawn."""
-    frames, labels = [], []
-    for path in sorted(folder.glob(f"{what}-*.npz")):
-        data = np.load(path)
-        frames.append(data["frames"])
-        labels.append(np.concatenate([data["states"][:, 1:], data["actions"]], 2))
-    return np.concatenate(frames), np.concatenate(labels).astype(np.float32)
+def started_from(folder: Path, net) -> tuple[np.ndarray, np.ndarray]:
+    """Load weights to go on from; the mean and spread of the labels that they were trained on."""
+    start, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text("utf-8"))
+    net.load_state_dict({name: value.float() for name, value in start.items()})
+    return np.array(config["mean"], np.float32), np.array(config["std"], np.float32)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("runs/sim-data"))
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--sets", nargs="+", default=["teleop", "soft"])
+    parser.add_argument("--out", type=Path, default=WEIGHTS / "waypoint-cnn")
+    parser.add_argument("--steps", type=int, default=7500)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1.2e-3)
@@ -49,33 +55,34 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     rng = torch.Generator().manual_seed(args.seed)
-    (frames, labels), (soft, same) = read(args.data, "teleop"), read(args.data, "soft")
-    held, empty = len(frames) // 20, background(frames)
+    sets = labeled(args.data, args.sets)
+    empty = background(sets["teleop"][0])
+    held, frames, labels = parted(sets, HELD)
+    net, last = network(), frames.shape[1] - 1
     mean, std = labels.reshape(-1, 8).mean(0), labels.reshape(-1, 8).std(0)
-    inputs = np.concatenate([windows(clip) for clip in (*frames[held:], *soft[held:])])
-    told = np.concatenate([labels[held:], same[held:]])
-    targets = torch.from_numpy(((told - mean) / std).reshape(-1, 8))
-    net = network()
     if args.init:
-        start = load_file(args.init / "model.safetensors")
-        net.load_state_dict({name: value.float() for name, value in start.items()})
-    optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=1e-3)
+        mean, std = started_from(args.init, net)
+    targets = torch.from_numpy((labels - mean) / std)
+    optimizer = torch.optim.AdamW(net.parameters(), args.rate, betas=(0.9, 0.99), weight_decay=1e-3)
     average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
     started = time.time()
     for step in range(args.steps):
         for group in optimizer.param_groups:
             group["lr"] = args.rate * min(1, step / 100) * (0.5 * (1 + math.cos(math.pi * step / args.steps)) + 0.01)
-        index = torch.randint(len(targets), (args.batch,), generator=rng)
-        batch = augmented(torch.from_numpy(inputs[index.numpy()]).float(), empty, rng)
-        loss = F.smooth_l1_loss(net(prepared(batch)), targets[index], beta=0.3)
+        clip = torch.randint(len(frames), (args.batch,), generator=rng).numpy()
+        at = torch.randint(last, (args.batch,), generator=rng).numpy()
+        steps = np.clip(at[:, None] + OFFSETS, 0, last)
+        seen = frames[clip[:, None], np.pad(steps, ((0, 0), (1, 0)))]  # and the clip's first
+        batch = softened(augmented(torch.from_numpy(seen).float(), empty, rng), rng)
+        away = F.smooth_l1_loss(net(prepared(batch)), targets[clip, at], beta=0.15, reduction="none")
+        loss = (away * torch.tensor(COUNTS)).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         average.update_parameters(net)
         if step % 250 == 249 or step == args.steps - 1:
-            error = held_out(average.module, frames[:held], labels[:held], mean, std)
-            error["hand_mm_soft"] = held_out(average.module, soft[:held], same[:held], mean, std)["hand_mm"]
+            error = {what: held_out(average.module, *both, mean, std) for what, both in held.items()}
             print(f"{step + 1} {time.time() - started:.0f}s loss {loss.item():.4f} held out {error}", flush=True)
             save(average.module, args.out, mean, std, step + 1, error)
 
@@ -85,15 +92,16 @@ def held_out(net, frames, labels, mean, std) -> dict[str, float]:
     with torch.inference_mode():
         out = torch.cat([net(prepared(torch.from_numpy(windows(clip)).float())) for clip in frames])
     out = out.numpy() * std + mean
-    away = np.abs(out - labels.reshape(-1, 8)).mean(0)
+    off = out - labels.reshape(-1, 8)
+    away = np.abs(off).mean(0)
     return {
-        "hand_mm": round(float(away[:3].mean() * 1000), 2),
+        "hand_mm": round(float(np.linalg.norm(off[:, :3], axis=1).mean() * 1000), 1),
         "opening": round(float(away[3]), 4),
         "grip": round(float(away[7]), 4),
     }
 
 
-def save(net, out: Path, mean, std, steps: int, error: dict[str, float]) -> None:
+def save(net, out: Path, mean, std, steps: int, error: dict[str, dict[str, float]]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, out / "model.safetensors")
     sha256 = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()

@@ -16,7 +16,7 @@ SUITE = "metaworld-behavior-v1"
 
 
 @app.command(name="check-idm")
-@example("dreamgen-bench check-idm waypoint-cnn --json")
+@example("dreamgen-bench check-idm waypoint-play --json")
 def check_idm(
     idm: Annotated[str, typer.Argument(help="IDM by name (dreamgen-bench list idms).")],
     episodes: Annotated[int, typer.Option(help="True episodes of each kind: taught, never taught, in rooms.")] = 12,

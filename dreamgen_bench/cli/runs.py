@@ -95,7 +95,7 @@ def run_(
     seeds: Seeds = 1,
     judge: JudgeName = "qwen-s",
     rubric: Rubrics = None,
-    idm: IdmName = "waypoint-cnn",
+    idm: IdmName = "waypoint-play",
     policy: PolicyName = "bc-chunk",
     episodes: Episodes = 12,
     policy_seeds: PolicySeeds = 1,
@@ -168,7 +168,7 @@ def judge(
 
 
 @app.command()
-@example("dreamgen-bench label metaworld-seen-v1 --models wan-s --out runs/mine --idm waypoint-cnn")
+@example("dreamgen-bench label metaworld-seen-v1 --models wan-s --out runs/mine --idm waypoint-play")
 def label(
     suites: Suites,
     models: Models,
@@ -176,7 +176,7 @@ def label(
     limit: Limit = None,
     trajectory_limit: TrajectoryLimit = None,
     seeds: Seeds = 1,
-    idm: IdmName = "waypoint-cnn",
+    idm: IdmName = "waypoint-play",
     shard: Shard = "1/1",
 ) -> None:
     """Videos x IDM -> neural trajectories, each replayed open loop for the score `executable`."""
@@ -194,7 +194,7 @@ def _policies(name: str, summary: str, line: str) -> None:
         limit: Limit = None,
         trajectory_limit: TrajectoryLimit = None,
         seeds: Seeds = 1,
-        idm: IdmName = "waypoint-cnn",
+        idm: IdmName = "waypoint-play",
         policy: PolicyName = "bc-chunk",
         episodes: Episodes = 12,
         policy_seeds: PolicySeeds = 1,

@@ -97,8 +97,11 @@ def outlying(rng: np.random.Generator) -> np.ndarray:
     return np.array([x - 0.5, 0.38 + 0.55 * y, z])
 
 
-def wanderer(rng: np.random.Generator, *, stay: int = 30, place: Place = anywhere) -> Actor:
-    """Moves the hand from one random place to another and opens or closes the fingers at random."""
+def wanderer(rng: np.random.Generator, *, stay: int = 30, place: Place = anywhere, speed: float = 1.0) -> Actor:
+    """Moves the hand from one random place to another and opens or closes the fingers at random.
+
+    stay: control steps for each place. speed: of the hand, at most, as a share of the fastest.
+    """
     step, goal, grip = 0, np.zeros(3), -1.0
 
     def act(state: np.ndarray) -> np.ndarray:
@@ -106,7 +109,7 @@ def wanderer(rng: np.random.Generator, *, stay: int = 30, place: Place = anywher
         if step % stay == 0:
             goal, grip = place(rng), rng.choice([-1.0, 1.0])
         step += 1
-        return np.append(np.clip((goal - state[:3]) * GAIN, -1, 1), grip)
+        return np.append(np.clip((goal - state[:3]) * GAIN, -speed, speed), grip)
 
     return act
 

@@ -96,7 +96,8 @@ def load(checkpoint: str) -> WaypointCNN:
 
     folder = Path(__file__).parents[1] / checkpoint
     if not (folder / "model.safetensors").is_file():
-        raise UserError(f"{folder}: no model.safetensors there; baselines/waypoint-cnn/run.sh makes it")
+        recipes = "baselines/waypoint-cnn/run.sh or baselines/waypoint-play/run.sh"
+        raise UserError(f"{folder}: no model.safetensors there; {recipes} makes it")
     config = json.loads((folder / "config.json").read_text("utf-8"))
     net = network(config["width"])
     net.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})

@@ -30,7 +30,7 @@ class Preset:
     policy_seeds: int
     episodes: int
     judge: str = "qwen-s"
-    idm: str = "waypoint-cnn"
+    idm: str = "waypoint-play"
     policy: str = "bc-chunk-long"
     controls: tuple[str, ...] = ("replay",)
 

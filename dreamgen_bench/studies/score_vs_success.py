@@ -33,7 +33,7 @@ class Preset:
     policy_seeds: int = 3
     episodes: int = 0
     judge: str = "qwen-s"
-    idm: str = "waypoint-cnn"
+    idm: str = "waypoint-play"
     policy: str = "bc-chunk"
 
 
