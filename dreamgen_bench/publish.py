@@ -194,7 +194,9 @@ def instrument(board: Board) -> list[str]:
     made = [record for record in board.records if record.success]
     recipes = sorted({f"{r.instrument.policy} on {r.policy_suite}, labels by {r.instrument.idm}" for r in made})
     chosen = f"best of {board.candidates}" if board.candidates > 1 else "mean over all videos made"
+    idms = sorted({record.instrument.idm for record in board.records if record.samples.replays})
     found = [f"- Suite digest {board.suite_digest[:12]}; questions: {questions}; {chosen}"]
+    found += [f"- Executable: labels by {', '.join(idms)}"] if idms else []
     return [*found, *(f"- Success: policy {recipe}" for recipe in recipes)]
 
 

@@ -11,13 +11,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import stats
 from .types import UserError
+
+T = TypeVar("T")
 
 JSON = dict[str, Any]
 COLUMNS = {
@@ -134,11 +136,16 @@ def rows(
 
 def _cells(scores: Sequence[JSON], success: Sequence[JSON], models: Mapping[str, JSON]) -> Cells:
     found: Cells = {}
-    recipes = Counter((row["idm"], row["policy"]) for row in success if row["model"] in models)
-    recipe = min(recipes, key=lambda item: (-recipes[item], str(item)), default=None)
+    recipe = _most((row["idm"], row["policy"]) for row in success if row["model"] in models)
+    replayed = [row for row in scores if rubric_name(row["rubric"]) == "executable"]
+    idm = _most(row["judge"] for row in replayed)
+    foreign = [row for row in replayed if row["judge"] != idm]
     for row in scores:
-        if (rubric := rubric_name(row["rubric"])) in RUBRICS:
+        if (rubric := rubric_name(row["rubric"])) in RUBRICS and row not in foreign:
             _put(found, (RUBRICS[rubric], row["model"], row["suite"]), _scored(row))
+    for row in foreign:
+        why = f"executable is by another IDM ({row['judge']}): not comparable"
+        found.setdefault(("executable", row["model"], row["suite"]), Cell(why=why))
     same: list[JSON] = []
     other: list[JSON] = []
     for row in success:
@@ -151,6 +158,12 @@ def _cells(scores: Sequence[JSON], success: Sequence[JSON], models: Mapping[str,
         why = f"success is of another recipe (idm {row['idm']}, policy {row['policy']}): not comparable"
         found.setdefault(("success", row["model"], row["suite"]), Cell(why=why))
     return found
+
+
+def _most(items: Iterable[T]) -> T | None:
+    """What comes most often; of several the first by its text."""
+    counts = Counter(items)
+    return min(counts, key=lambda item: (-counts[item], str(item)), default=None)
 
 
 def rubric_name(rubric: str) -> str:

@@ -125,6 +125,16 @@ def test_success_of_another_recipe_is_not_compared():
     assert row.success.mean is None and "pi0@1" in row.success.why
 
 
+def test_what_another_idm_read_is_not_compared():
+    """What a robot could follow by another IDM's labels than most is absent, with the reason; its IF and PA stay."""
+    replayed = [score(m, rubric="executable") | {"judge": f"idm@{n}"} for m, n in (("a", 1), ("b", 1), ("c", 2))]
+    models = dict.fromkeys("abc", {"group": "trained"})
+    found = leaderboard.rows([*(r for m in "abc" for r in both(m)), *replayed], [], models=models)
+    assert of(found, "a").executable.mean is not None
+    row = of(found, "c")
+    assert row.executable.mean is None and "idm@2" in row.executable.why and row.instruction.mean is not None
+
+
 def test_what_nobody_was_measured_on_is_no_column():
     """A suite that only trains policies gives a table of success alone, which says what is not there."""
     models = {"a": {"group": "trained"}}
