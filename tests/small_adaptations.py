@@ -1,5 +1,6 @@
 """Data folders, small models and quick recipes to adapt."""
 
+import inspect
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from dreamgen_bench.testing import toy_suite
 from dreamgen_bench.types import Video
 from dreamgen_bench.video import encode
 from dreamgen_bench.world_models.card import said
+from dreamgen_bench.world_models.machine import pipeline_class
 
 KINDS = {
     "2.1": "wan2.1-i2v-14b-480p",
@@ -19,6 +21,7 @@ KINDS = {
     "cogvideox": "cogvideox-5b-i2v",
     "cogvideox1.5": "cogvideox1.5-5b-i2v",
     "hunyuan": "hunyuanvideo-i2v",
+    "hunyuan1.5": "hunyuanvideo1.5-i2v-480p",
     "ltx": "ltx-video-2b",
     "cosmos2": "cosmos-predict2-2b",
     "cosmos2.5": "cosmos-predict2.5-2b",
@@ -77,6 +80,10 @@ def small_cards(root):
             tiny_pipelines.saved(name, root / name)
         special = OWN.get(kind, {})
         call = {"num_inference_steps": 2, "guidance_scale": 1.0, "max_sequence_length": 16} | special.get("call", {})
+        takes = inspect.signature(
+            pipeline_class(registry.find("world_models", name).args["pipeline"]).__call__
+        ).parameters
+        call = {key: value for key, value in call.items() if key in takes}
         small = {"device": "cpu", "dtype": "float32", "offload": "none", "memory_gib": 0.0, "tiling": False}
         size = {"width": 32, "height": 32, "num_frames": 9, "fps": 8, "call": call, "packages": []}
         size["config"] = special.get("config", {})

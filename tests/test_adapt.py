@@ -148,7 +148,16 @@ def test_latents_decode_to_the_clip_that_the_pipeline_would_show():
     torch.testing.assert_close(made["condition"][:, 0], made["latents"][:, 0], atol=1e-3, rtol=1e-3)
 
 
-ADAPTED = [("2.1", 4), ("2.2-5b", 0), ("cogvideox", 4), ("hunyuan", 4), ("ltx", 4), ("cosmos2", 0), ("cosmos2.5", 4)]
+ADAPTED = [
+    ("2.1", 4),
+    ("2.2-5b", 0),
+    ("cogvideox", 4),
+    ("hunyuan", 4),
+    ("hunyuan1.5", 0),
+    ("ltx", 4),
+    ("cosmos2", 0),
+    ("cosmos2.5", 4),
+]
 
 
 @pytest.mark.parametrize(("kind", "rank"), ADAPTED)

@@ -3,7 +3,7 @@
 clips.py       a folder of videos with instructions  -> rows, and the windows of frames that a model is shown
 latents.py     windows                               -> cached latents and embeddings
 questions.py   cached latents, noise                 -> what a transformer is asked, and the right answer: the contract
-wan.py  cogvideox.py  hunyuan.py  ltx.py  cosmos.py     the same for each family of pipelines
+wan.py  cogvideox.py  hunyuan.py  hunyuan15.py  ltx.py  cosmos.py    the same for each family of pipelines
 objectives.py  a pipeline class by name              -> its family's
 training.py    the loop, its state on disk, resume
 outcome.py     weights                               -> a card that loads as a world model

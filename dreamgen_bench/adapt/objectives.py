@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..types import UserError
-from . import cogvideox, cosmos, hunyuan, ltx, wan
+from . import cogvideox, cosmos, hunyuan, hunyuan15, ltx, wan
 from .questions import Asked, Objective, noise_level, shift
 
 __all__ = ["OBJECTIVES", "Asked", "Objective", "noise_level", "objective", "shift"]
@@ -13,6 +13,7 @@ OBJECTIVES: dict[str, Objective] = {
     "SkyReelsV2ImageToVideoPipeline": wan.OBJECTIVE,
     "CogVideoXImageToVideoPipeline": cogvideox.OBJECTIVE,
     "HunyuanVideoImageToVideoPipeline": hunyuan.OBJECTIVE,
+    "HunyuanVideo15ImageToVideoPipeline": hunyuan15.OBJECTIVE,
     "LTXImageToVideoPipeline": ltx.OBJECTIVE,
     "Cosmos2VideoToWorldPipeline": cosmos.PREDICT2,
     "Cosmos2_5_PredictBasePipeline": cosmos.PREDICT2_5,
