@@ -51,6 +51,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 VOCABULARY = ("<pad>", "</s>", "<unk>", "<s>", "do", "thing", "open", "the", "drawer", "0", "1", "2")
 # The pipelines cut off the fixed head of Qwen's template, 108 tokens; as many words stand for it.
+_FLOW = {"flow_shift": 8.0, "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 _CHAT = "{% for m in messages if m['role'] == 'user' %}{{ m['content'][0]['text'] }}{% endfor %}"
 _CHAT_WITH_HEAD = "{{ 'the ' * 108 }}{% for m in messages if m['role'] == 'user' %}{{ m['content'] }}{% endfor %}"
 
@@ -119,15 +120,11 @@ def wan(*, kind):
     )
 
 
-def _unipc():
-    return UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True, prediction_type="flow_prediction")
-
-
 def skyreels():
     """SkyReels V2 image-to-video."""
     return SkyReelsV2ImageToVideoPipeline(
         tokenizer=words(), text_encoder=_t5(), vae=_wan_vae(), image_encoder=_clip_vision(),
-        image_processor=_clip_processor(), scheduler=_unipc(),
+        image_processor=_clip_processor(), scheduler=UniPCMultistepScheduler(**_FLOW),
         transformer=_wan_transformer(SkyReelsV2Transformer3DModel, image_dim=4),
     )  # fmt: skip
 
@@ -136,7 +133,7 @@ def skyreels_diffusion_forcing():
     """SkyReels V2 diffusion forcing from an image."""
     return SkyReelsV2DiffusionForcingImageToVideoPipeline(
         tokenizer=words(), text_encoder=_t5(), vae=_wan_vae(),
-        scheduler=_unipc(),
+        scheduler=UniPCMultistepScheduler(**_FLOW),
         transformer=_wan_transformer(SkyReelsV2Transformer3DModel, channels=16, image_dim=4),
     )  # fmt: skip
 
