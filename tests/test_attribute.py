@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamgen_bench import attribute, downstream, loop, train
+from dreamgen_bench import attribute, downstream, loop, studies, train
 from dreamgen_bench.registry import find
 from dreamgen_bench.studies import frame, idm_vs_latent_actions, mixtures
 from dreamgen_bench.types import EpisodeRecord, UserError
@@ -91,3 +91,16 @@ def test_latent_actions_have_no_cell_without_teleoperation(tmp_path):
     assert "lapa-s" in idms and find("policies", preset.policy).latent
     cells = idm_vs_latent_actions.grid(job, preset, idms).mixtures
     assert {(c.idm, c.real) for c in cells} == {("", 24), ("waypoint-play", 0), ("waypoint-play", 24), ("lapa-s", 24)}
+
+
+def test_a_published_study_can_be_repeated_with_its_own_idm():
+    """Presets follow the default; `--idm` brings back the one that a study was made with, also where it is inside."""
+    for name in ("score-vs-success", "which-metric", "new-behaviors", "scaling"):
+        _, values = studies.find(name, "small")
+        changed = studies.labeled_by(values, "waypoint-cnn")
+        inside = getattr(changed, "base", changed)
+        assert inside.idm == "waypoint-cnn" != getattr(values, "base", values).idm
+    with pytest.raises(UserError, match="no idm named 'cnn'"):
+        studies.labeled_by(values, "cnn")
+    with pytest.raises(UserError, match="no IDM of its own"):
+        studies.labeled_by(studies.find("planted-truth", "small")[1], "waypoint-cnn")

@@ -32,6 +32,7 @@ def study(
     out: Annotated[Optional[Path], typer.Option(help="Folder of the study. What is there is not done again.")] = None,
     models: Names = "",
     judges: Annotated[str, typer.Option(help="which-metric: ask these judges too, separated by commas.")] = "",
+    idm: Annotated[str, typer.Option(help="Labels by this IDM instead of the preset's.")] = "",
     idms: Annotated[str, typer.Option(help="idm-vs-latent-actions: these, separated by commas.")] = "",
     table: Annotated[Optional[Path], typer.Option(help="which-metric: CSV with `model` and your own metrics.")] = None,
     publish: Annotated[Optional[Path], typer.Option(help="Copy records and figures there when it is done.")] = None,
@@ -47,6 +48,7 @@ def study(
             out_console.print(escape(f"{known:24s} {module.__doc__.splitlines()[0]}"))
         return
     chosen, values = studies.find(name, preset)
+    values = studies.labeled_by(values, idm) if idm else values
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     job = frame.Job(
         name=name,

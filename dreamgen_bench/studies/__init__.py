@@ -7,8 +7,10 @@ A study is a file here with PRESETS, frozen values that say all that it spends, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from .. import registry
 from ..registry import nearest
 from ..types import UserError
 from . import (
@@ -42,3 +44,13 @@ def find(name: str, preset: str) -> tuple[Any, Any]:
     if preset not in study.PRESETS:
         raise UserError(f"{name} has no preset {preset!r}; choose from: {', '.join(study.PRESETS)}")
     return study, study.PRESETS[preset]
+
+
+def labeled_by(values: Any, idm: str) -> Any:
+    """A preset with another IDM than its own. Raises UserError for an unknown one, and where no video is labeled."""
+    registry.find("idms", idm)
+    if hasattr(values, "idm"):
+        return replace(values, idm=idm)
+    if hasattr(values, "base"):
+        return replace(values, base=labeled_by(values.base, idm))
+    raise UserError("--idm: this study has no IDM of its own to exchange")
