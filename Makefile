@@ -9,12 +9,12 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: demo test fast check slow long bench tables latex vendor clean
+.PHONY: demo test fast check slow long bench tables latex browser vendor clean
 
 demo: $(VENV)/installed
 	$(BIN)/dreamgen-bench demo --out $(OUT)
 
-test: check latex fast slow
+test: check latex browser fast slow
 
 fast: $(VENV)/installed
 	$(BIN)/python -m pytest -m "not slow and not long"
@@ -36,6 +36,13 @@ latex:
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
 	    apt-get install -y -qq --no-install-recommends texlive-latex-base texlive-latex-recommended >/dev/null; } || \
 	  echo "no pdflatex: that LaTeX takes the tables is not tested"
+
+# For the tests that open the pages, which are skipped without it: ten seconds.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	  echo "no chromium: the pages are not opened by a test"
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
