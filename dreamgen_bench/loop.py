@@ -28,6 +28,7 @@ from . import (
     downstream,
     evaluate,
     generate,
+    idms,
     judge,
     label,
     leaderboard,
@@ -62,7 +63,7 @@ class Run:
     out: Path
     judge: str = "qwen-s"
     rubrics: tuple[str, ...] = rubrics.DEFAULT
-    idm: str = "waypoint-play"
+    idm: str = idms.DEFAULT
     policy: str = "bc-chunk"
     mixture: str = "neural"
     limit: int | None = None

@@ -139,11 +139,11 @@ def _cells(scores: Sequence[JSON], success: Sequence[JSON], models: Mapping[str,
     recipe = _most((row["idm"], row["policy"]) for row in success if row["model"] in models)
     replayed = [row for row in scores if rubric_name(row["rubric"]) == "executable"]
     idm = _most(row["judge"] for row in replayed)
-    foreign = [row for row in replayed if row["judge"] != idm]
     for row in scores:
-        if (rubric := rubric_name(row["rubric"])) in RUBRICS and row not in foreign:
+        rubric = rubric_name(row["rubric"])
+        if rubric in RUBRICS and (rubric != "executable" or row["judge"] == idm):
             _put(found, (RUBRICS[rubric], row["model"], row["suite"]), _scored(row))
-    for row in foreign:
+    for row in (row for row in replayed if row["judge"] != idm):
         why = f"executable is by another IDM ({row['judge']}): not comparable"
         found.setdefault(("executable", row["model"], row["suite"]), Cell(why=why))
     same: list[JSON] = []

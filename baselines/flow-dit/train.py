@@ -1,7 +1,7 @@
 """Train the flow-matching IDM: `python baselines/flow-dit/train.py --data runs/sim-data --sets teleop play`.
 
     --sets teleop        teleoperation only, its backbone from `waypoint-cnn`: give `--backbone waypoint-cnn`
-    --sets teleop play   and the hand taken about among the things of every behavior (what is shipped)
+    --sets teleop play   and the hand taken about among the things of every behavior
 
 The backbone starts from `waypoint-play`, as the paper's starts from SigLIP-2, and is trained too. A stopped run goes
 on from `--state` by the same command.
@@ -54,7 +54,7 @@ class Pairs:
         gap = SMALL.horizon
         clip = torch.randint(len(self.frames), (count,), generator=rng).numpy()
         start = torch.randint(self.frames.shape[1] - gap, (count,), generator=rng).numpy()
-        seen = np.stack([self.frames[clip, 0 * start], self.frames[clip, start], self.frames[clip, start + gap]], 1)
+        seen = np.stack([self.frames[clip, 0], self.frames[clip, start], self.frames[clip, start + gap]], 1)
         labels = self.labels[clip[:, None], start[:, None] + np.arange(gap)]
         still = np.nonzero((torch.rand(count, generator=rng).numpy() < STILL) & (start > 0))[0]
         seen[still, 2] = seen[still, 1]

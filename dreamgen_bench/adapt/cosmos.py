@@ -6,7 +6,6 @@ matching all the same.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
@@ -23,25 +22,22 @@ from .questions import (
     Tensors,
     Window,
     all_but_the_first,
+    argument,
     cached,
     embed,
     encoded,
+    mixed,
     pixels_of,
     spread,
 )
 from .wan import normalized
 
 
-def default_of(pipeline: Any, name: str) -> Any:
-    """Of an argument of a dream."""
-    return inspect.signature(pipeline.__call__).parameters[name].default
-
-
 def encode(pipeline: Any, card: Card, window: Window, device: torch.device) -> Tensors:
     """Latents, those of the first frame, the rate, and what time the given frame is said to be at."""
     pixels, scale = pixels_of(pipeline, card, window.frames, device), pipeline.scheduler.config.sigma_data
     latents, condition = (normalized(pipeline.vae, encoded(pipeline, part)) * scale for part in (pixels, pixels[:1]))
-    noise = float(card.call.get("sigma_conditioning", default_of(pipeline, "sigma_conditioning")))
+    noise = float(argument(pipeline, card, "sigma_conditioning"))
     told = {"fps": torch.tensor([card.fps]), "given": torch.tensor([noise / (noise + 1)])}
     return cached({"latents": latents, "condition": condition, **told})
 
@@ -51,7 +47,7 @@ def encode_later(pipeline: Any, card: Card, window: Window, device: torch.device
     pixels = pixels_of(pipeline, card, window.frames, device)
     latents, condition = (normalized(pipeline.vae, encoded(pipeline, part)) for part in (pixels, pixels[:1]))
     name = "conditional_frame_timestep"
-    time = float(card.call.get(name, default_of(pipeline, name)))
+    time = float(argument(pipeline, card, name))
     if time < 0:
         raise UserError(f"call: {name} is {time}, all frames at one time: leave it out to adapt the model")
     return cached({"latents": latents, "condition": condition, "given": torch.tensor([time])})
@@ -61,10 +57,10 @@ def ask(pipeline: Any, batch: Cached, noise: Tensor, sigma: Tensor) -> Asked:
     """The first frame is in the noise's place, with a map of where it is and a time of its own."""
     transformer, latents = pipeline.transformer, batch["latents"]
     counts = all_but_the_first(latents)
-    mixed, learnt = torch.lerp(latents, noise, spread(sigma, latents)), counts[..., :1, :1]
+    noisy, learnt = mixed(latents, noise, sigma), counts[..., :1, :1]
     height, width = (side * pipeline.vae_scale_factor_spatial for side in latents.shape[-2:])
     inputs = {
-        "hidden_states": (1 - counts) * batch["condition"] + counts * mixed,
+        "hidden_states": (1 - counts) * batch["condition"] + counts * noisy,
         "encoder_hidden_states": batch["prompt"],
         "condition_mask": 1 - counts,
         "padding_mask": latents.new_zeros(1, 1, height, width),

@@ -16,17 +16,15 @@ from .questions import (
     Tensors,
     Window,
     all_but_the_first,
+    argument,
     cached,
     encoded,
-    longest_prompt,
+    mixed,
     pixels_of,
-    spread,
 )
 
 IMAGE_TOKENS = {"latent_concat": 2, "token_replace": 4}
 """Every so many tokens of the first frame are read, by how the checkpoint is given it; as the pipeline has it."""
-GUIDANCE = 1.0
-"""The pipeline's own, where a card says none."""
 
 
 def replaces(pipeline: Any) -> bool:
@@ -43,14 +41,15 @@ def encode(pipeline: Any, card: Card, window: Window, device: torch.device) -> T
         pixels[:1].to(pipeline.vae.dtype), 1, latents.shape[1], card.height, card.width, card.num_frames,
         torch.float32, device, latents=torch.zeros_like(latents), image_condition_type=config.image_condition_type,
     )  # fmt: skip
+    length = argument(pipeline, card, "max_sequence_length")
     said = {key: card.call[key] for key in ("prompt_template", "image_embed_interleave") if key in card.call}
     prompt, pooled, mask = pipeline.encode_prompt(
-        image=window.frames[0], prompt=window.prompt, device=device, max_sequence_length=longest_prompt(pipeline, card),
+        image=window.frames[0], prompt=window.prompt, device=device, max_sequence_length=length,
         **{"image_embed_interleave": IMAGE_TOKENS[config.image_condition_type], **said},
     )  # fmt: skip
     made = {"latents": latents, "condition": condition, "prompt": prompt, "pooled": pooled, "mask": mask}
     if config.guidance_embeds:
-        made["guidance"] = torch.tensor([float(card.call.get("guidance_scale", GUIDANCE)) * 1000])
+        made["guidance"] = torch.tensor([float(argument(pipeline, card, "guidance_scale")) * 1000])
     return cached(made)
 
 
@@ -62,13 +61,13 @@ def embed(pipeline: Any, card: Card, prompt: str, device: torch.device) -> Tenso
 def ask(pipeline: Any, batch: Cached, noise: Tensor, sigma: Tensor) -> Asked:
     """The first frame is in the noise's place, or beside it with a map of where it is."""
     transformer, latents = pipeline.transformer, batch["latents"]
-    mixed = torch.lerp(latents, noise, spread(sigma, latents))
+    noisy = mixed(latents, noise, sigma)
     if replaces(pipeline):
         counts = all_but_the_first(latents)
-        shown = torch.cat([batch["condition"], mixed[:, :, 1:]], 2)
+        shown = torch.cat([batch["condition"], noisy[:, :, 1:]], 2)
     else:
         counts, first = torch.ones_like(latents[:, :1]), 1 - all_but_the_first(latents)
-        shown = torch.cat([mixed, batch["condition"] * first, first], 1)
+        shown = torch.cat([noisy, batch["condition"] * first, first], 1)
     inputs = {
         "hidden_states": shown,
         "encoder_hidden_states": batch["prompt"],

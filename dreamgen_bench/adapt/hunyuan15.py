@@ -18,8 +18,8 @@ from .questions import (
     all_but_the_first,
     cached,
     encoded,
+    mixed,
     pixels_of,
-    spread,
 )
 
 
@@ -53,9 +53,9 @@ def embed(pipeline: Any, card: Card, prompt: str, device: torch.device) -> Tenso
 def ask(pipeline: Any, batch: Cached, noise: Tensor, sigma: Tensor) -> Asked:
     """The first frame is beside the noise, with a map of where it is."""
     transformer, latents = pipeline.transformer, batch["latents"]
-    mixed, first = torch.lerp(latents, noise, spread(sigma, latents)), 1 - all_but_the_first(latents)
+    noisy, first = mixed(latents, noise, sigma), 1 - all_but_the_first(latents)
     inputs = {
-        "hidden_states": torch.cat([mixed, batch["condition"] * first, first], 1),
+        "hidden_states": torch.cat([noisy, batch["condition"] * first, first], 1),
         "image_embeds": batch["image"],
         "encoder_hidden_states": batch["prompt"],
         "encoder_attention_mask": batch["mask"],

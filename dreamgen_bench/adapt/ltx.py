@@ -17,11 +17,11 @@ from .questions import (
     Tensors,
     Window,
     all_but_the_first,
+    argument,
     cached,
     encoded,
-    longest_prompt,
+    mixed,
     pixels_of,
-    spread,
 )
 
 
@@ -37,7 +37,7 @@ def encode(pipeline: Any, card: Card, window: Window, device: torch.device) -> T
 
 def embed(pipeline: Any, card: Card, prompt: str, device: torch.device) -> Tensors:
     """Words, and which of them are only there to fill."""
-    length = longest_prompt(pipeline, card)
+    length = argument(pipeline, card, "max_sequence_length")
     embeds, mask, *_ = pipeline.encode_prompt(prompt, None, False, max_sequence_length=length, device=device)
     return cached({"prompt": embeds, "mask": mask})
 
@@ -46,8 +46,8 @@ def ask(pipeline: Any, batch: Cached, noise: Tensor, sigma: Tensor) -> Asked:
     """The first frame is in the noise's place."""
     transformer, latents = pipeline.transformer, batch["latents"]
     counts = all_but_the_first(latents)
-    mixed = torch.lerp(latents, noise, spread(sigma, latents))
-    shown = (1 - counts) * batch["condition"] + counts * mixed
+    noisy = mixed(latents, noise, sigma)
+    shown = (1 - counts) * batch["condition"] + counts * noisy
 
     def tokens(maps: Tensor) -> Tensor:
         packed: Tensor = pipeline._pack_latents(

@@ -90,15 +90,14 @@ def cached(tensors: Tensors) -> Tensors:
     return {name: value[0].cpu().contiguous() for name, value in tensors.items()}
 
 
-def longest_prompt(pipeline: Any, card: Card) -> int:
-    """In tokens, as the card or the pipeline has it."""
-    default = inspect.signature(pipeline.__call__).parameters["max_sequence_length"].default
-    return int(card.call.get("max_sequence_length", default))
+def argument(pipeline: Any, card: Card, name: str) -> Any:
+    """What a dream gives the pipeline by that name: what the card says, or else the pipeline's own default."""
+    return card.call.get(name, inspect.signature(pipeline.__call__).parameters[name].default)
 
 
 def embed(pipeline: Any, card: Card, prompt: str, device: torch.device) -> Tensors:
     """Words alone, by a pipeline whose `encode_prompt` gives embeddings, and those of what is not wanted."""
-    length = longest_prompt(pipeline, card)
+    length = argument(pipeline, card, "max_sequence_length")
     embeds, *_ = pipeline.encode_prompt(prompt, None, False, max_sequence_length=length, device=device)
     return cached({"prompt": embeds})
 
@@ -106,6 +105,11 @@ def embed(pipeline: Any, card: Card, prompt: str, device: torch.device) -> Tenso
 def spread(sigma: Tensor, like: Tensor) -> Tensor:
     """Levels [B] so that they multiply [B, ...]."""
     return sigma.view(-1, *[1] * (like.ndim - 1))
+
+
+def mixed(latents: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    """Latents [B, ...] with as much noise as the levels [B] say, by flow matching."""
+    return torch.lerp(latents, noise, spread(sigma, latents))
 
 
 def all_but_the_first(latents: Tensor) -> Tensor:

@@ -94,9 +94,7 @@ def _adaptable(spec: Spec, recipe: Recipe) -> tuple[cards.Card, Objective]:
     name = spec.args["pipeline"]
     asks, cls = objective(name), pipeline_class(name)
     if recipe.rank and cls and not hasattr(cls, "load_lora_weights"):
-        raise UserError(
-            f"{name} of diffusers loads no LoRA: adapt every weight, with --full or --preset cosmos-gr1-full"
-        )
+        raise UserError(f"{name} of diffusers loads no LoRA: adapt every weight, with --full")
     return cards.Card(**spec.args), asks
 
 

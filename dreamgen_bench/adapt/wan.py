@@ -20,8 +20,8 @@ from .questions import (
     cached,
     embed,
     encoded,
+    mixed,
     pixels_of,
-    spread,
 )
 
 
@@ -66,16 +66,16 @@ def encode(pipeline: Any, card: Card, window: Window, device: torch.device) -> T
 def ask(pipeline: Any, batch: Cached, noise: Tensor, sigma: Tensor) -> Asked:
     """The first frame is beside the noise, or in its place."""
     transformer, latents = pipeline.transformer, batch["latents"]
-    mixed = torch.lerp(latents, noise, spread(sigma, latents))
+    noisy = mixed(latents, noise, sigma)
     time = sigma * pipeline.scheduler.config.num_train_timesteps
     counts = torch.ones_like(latents[:, :1])
     if expands(pipeline):
         counts = all_but_the_first(latents)
-        shown = (1 - counts) * batch["condition"] + counts * mixed
+        shown = (1 - counts) * batch["condition"] + counts * noisy
         _, rows, columns = transformer.config.patch_size
         time = (counts[:, 0, :, ::rows, ::columns] * time.view(-1, 1, 1, 1)).flatten(1)
     else:
-        shown = torch.cat([mixed, batch["condition"]], 1)
+        shown = torch.cat([noisy, batch["condition"]], 1)
     inputs = {"hidden_states": shown, "encoder_hidden_states": batch["prompt"]}
     if "image" in batch:
         inputs["encoder_hidden_states_image"] = batch["image"]

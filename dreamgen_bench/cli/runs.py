@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import idms
 from ..types import UserError
 from .frame import (
     Episodes,
@@ -95,7 +96,7 @@ def run_(
     seeds: Seeds = 1,
     judge: JudgeName = "qwen-s",
     rubric: Rubrics = None,
-    idm: IdmName = "waypoint-play",
+    idm: IdmName = idms.DEFAULT,
     policy: PolicyName = "bc-chunk",
     episodes: Episodes = 12,
     policy_seeds: PolicySeeds = 1,
@@ -176,7 +177,7 @@ def label(
     limit: Limit = None,
     trajectory_limit: TrajectoryLimit = None,
     seeds: Seeds = 1,
-    idm: IdmName = "waypoint-play",
+    idm: IdmName = idms.DEFAULT,
     shard: Shard = "1/1",
 ) -> None:
     """Videos x IDM -> neural trajectories, each replayed open loop for the score `executable`."""
@@ -194,7 +195,7 @@ def _policies(name: str, summary: str, line: str) -> None:
         limit: Limit = None,
         trajectory_limit: TrajectoryLimit = None,
         seeds: Seeds = 1,
-        idm: IdmName = "waypoint-play",
+        idm: IdmName = idms.DEFAULT,
         policy: PolicyName = "bc-chunk",
         episodes: Episodes = 12,
         policy_seeds: PolicySeeds = 1,

@@ -2,6 +2,8 @@
 
 from ..types import Spec
 
+DEFAULT = "waypoint-play"
+
 SPECS = [
     Spec(
         name="waypoint-play",

@@ -32,7 +32,7 @@ class Preset:
     controls: tuple[str, ...] = ("replay",)
 
 
-IDMS = ("waypoint-play", "flow-dit", "lapa-s")
+IDMS = (loop.Run.idm, "flow-dit", "lapa-s")
 PRESETS = MappingProxyType(
     {
         "small": Preset(

@@ -30,7 +30,7 @@ class Preset:
     policy_seeds: int
     episodes: int
     judge: str = "qwen-s"
-    idm: str = "waypoint-play"
+    idm: str = loop.Run.idm
     policy: str = "bc-chunk-long"
     controls: tuple[str, ...] = ("replay",)
 

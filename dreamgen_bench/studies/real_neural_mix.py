@@ -22,7 +22,7 @@ class Preset:
     seeds: int
     policy_seeds: int
     episodes: int
-    idm: str = "waypoint-play"
+    idm: str = loop.Run.idm
     policy: str = "bc-chunk"
     controls: tuple[str, ...] = ("replay",)
 

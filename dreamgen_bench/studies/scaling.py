@@ -23,7 +23,7 @@ class Preset:
     episodes: int
     share: float = 0.5
     limit: int | None = None
-    idm: str = "waypoint-play"
+    idm: str = loop.Run.idm
     policy: str = "bc-chunk"
     controls: tuple[str, ...] = ("replay",)
 

@@ -33,7 +33,7 @@ class Preset:
     policy_seeds: int = 3
     episodes: int = 0
     judge: str = "qwen-s"
-    idm: str = "waypoint-play"
+    idm: str = loop.Run.idm
     policy: str = "bc-chunk"
 
 
