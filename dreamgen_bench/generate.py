@@ -16,6 +16,9 @@ from .store import RecordFile, Summary, digest, sharded, whole_file
 from .types import Spec, Suite, Task, UserError, Video, VideoRecord, WorldModel
 from .video import VideoError, encode
 
+FIRST_FRAME = 16
+"""Of 255: what a video's first frame may differ from the task's on average and still be it, compressed or softened."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -122,7 +125,15 @@ def _keep(plan: Plan, key: str, video: Video | str, *, out: Path) -> VideoRecord
     path = Path("videos") / f"{key}.mp4"
     with whole_file(out / path) as file:
         file.write(data)
+    base["begins"] = away(video, task) < FIRST_FRAME
     return VideoRecord(**base, status="ok", file=path.as_posix(), sha256=hashlib.sha256(data).hexdigest())
+
+
+def away(video: Video, task: Task) -> float:
+    """How far the first frame is from the one that the task gave: mean absolute difference, of 255."""
+    with Image.open(task.first_frame) as picture:
+        given = np.asarray(picture.convert("RGB")).astype(int)
+    return float(np.abs(video.frames[0] - given).mean())
 
 
 def broken_contract(video: Video, task: Task) -> str:

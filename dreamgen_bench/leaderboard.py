@@ -27,12 +27,13 @@ from .standings import (
     Cell,
     Paired,
     Row,
+    elsewhere,
     line,
     paired,
     rows,
 )
 from .store import read_json, whole_file
-from .types import Suite
+from .types import Suite, VideoRecord
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -264,7 +265,7 @@ def run(out: Path, *, suites: Sequence[Suite] = ()) -> JSON:
     success, correlation = (_optional(out / name) for name in ("success.json", "correlation.json"))
     settings = _optional(out / "run.json") or {}
     judgments = judgments_behind(out, scores)
-    found = rows(scores, success or [], models=_models(settings, scores), judgments=judgments)
+    found = rows(scores, success or [], models=_models(settings, scores, latest.videos(out)), judgments=judgments)
     why = _plot(out, found, correlation)
     page = report.page(
         found,
@@ -298,10 +299,12 @@ def _records(out: Path) -> tuple[list[JSON], list[JSON]]:
     return [video.model_dump() for video in latest.videos(out)], replays
 
 
-def _models(settings: JSON, scores: Sequence[JSON]) -> dict[str, JSON]:
-    """What run.json says of each model that was scored."""
+def _models(settings: JSON, scores: Sequence[JSON], videos: Sequence[VideoRecord]) -> dict[str, JSON]:
+    """What run.json says of each model that was scored, and why its videos keep it from a rank."""
     known = settings.get("models", {})
-    return {name: known.get(name, {}) for name in sorted({*known, *(row["model"] for row in scores)})}
+    names = sorted({*known, *(row["model"] for row in scores)})
+    why = {name: elsewhere(video for video in videos if video.model == name) for name in names}
+    return {name: known.get(name, {}) | ({"unranked": why[name]} if why[name] else {}) for name in names}
 
 
 def _plot(out: Path, found: Sequence[Row], correlation: JSON | None) -> str:

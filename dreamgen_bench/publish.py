@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import archive, judge_board, latex, leaderboard
 from .record import TIER_WORDS, TIERS, Evidence, Published, Tier, Withdrawn, judgments, problem
-from .standings import JSON, Row, rows
+from .standings import JSON, Row, elsewhere, rows
 from .store import digest, whole_file
 from .submission import text
 from .types import UserError
@@ -134,6 +134,8 @@ def _about(record: Published) -> JSON:
     tasks = len({video.task for video in record.samples.videos})
     if tasks < record.suite.tasks:
         about["unranked"] = f"{tasks} of the suite's {record.suite.tasks} tasks"
+    elif why := elsewhere(record.samples.videos):
+        about["unranked"] = why
     return about
 
 

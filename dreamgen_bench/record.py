@@ -98,6 +98,7 @@ class VideoRow(Part):
     status: Literal["ok", "no_video"]
     sha256: Hash | None
     reason: Line | None
+    begins: bool | None = None
 
 
 class JudgmentRow(Part):

@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ RUBRICS = {"instruction-following": "instruction", "physics-alignment": "physics
 MARKS = {"true_actions": "ceiling", "replay": "ceiling"} | dict.fromkeys(
     ("static", "wrong_instruction", "random", "teleoperation"), "floor"
 )
-LEAST_COVERAGE, MOST_UNPARSED = 0.98, 0.02
+LEAST_COVERAGE, MOST_UNPARSED, MOST_ELSEWHERE = 0.98, 0.02, 0.1
 ABSENT = "–"
 NOT_MEASURED = "not measured here"
 
@@ -214,6 +214,26 @@ def _row(model: str, suites: tuple[str, ...], cells: Cells, models: Mapping[str,
         **found,
     )
     return replace(row, unranked=_unranked(row) or about.get("unranked", ""))
+
+
+class Begun(Protocol):
+    """A video that was looked at for whether it begins at its task's first frame, or was not (None)."""
+
+    @property
+    def begins(self) -> bool | None:
+        """None: not looked at."""
+
+
+def elsewhere(videos: Iterable[Begun]) -> str:
+    """Why a model can't be ranked whose videos go on from other first frames than the tasks'; '' where they don't.
+
+    Neither IF nor PA asks for it: true videos of another start are sound, and show what was asked for.
+    """
+    looked = [video.begins for video in videos if video.begins is not None]
+    lost = looked.count(False)
+    if lost <= MOST_ELSEWHERE * len(looked):
+        return ""
+    return f"{lost} of {len(looked)} videos do not begin at the task's first frame"
 
 
 def _has_value(row: Row) -> bool:

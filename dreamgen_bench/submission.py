@@ -367,7 +367,7 @@ def _rubric_digest(finished: Finished, name: str) -> str:
 
 
 def _video(video: VideoRecord) -> JSON:
-    return video.model_dump(include={"key", "task", "seed", "status", "sha256", "reason"})
+    return video.model_dump(include={"key", "task", "seed", "status", "sha256", "reason", "begins"})
 
 
 def _episodes(finished: Finished, kind: str, model: str, suite: str, maker: str) -> list[JSON]:

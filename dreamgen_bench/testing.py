@@ -12,11 +12,8 @@ import numpy as np
 from PIL import Image
 
 from . import suites
-from .generate import broken_contract
+from .generate import FIRST_FRAME, away, broken_contract
 from .types import Question, Reply, Suite, Task, Video, WorldModel
-
-FIRST_FRAME = 16
-"""Of 255, mean over a picture: a model may encode the given first frame, but not replace it."""
 
 
 def toy_suite(folder: Path, *, tasks: int = 8, size: int = 16, num_frames: int = 5) -> Suite:
@@ -83,10 +80,9 @@ def check_videos(videos: Sequence[Video], tasks: Sequence[Task]) -> None:
 def check_first_frames(videos: Sequence[Video], tasks: Sequence[Task]) -> None:
     """In the order of the tasks, each video starts from its task's first frame."""
     for task, video in zip(tasks, videos, strict=True):
-        first = np.asarray(Image.open(task.first_frame).convert("RGB")).astype(int)
-        away = np.abs(video.frames[0] - first).mean()
-        assert away < FIRST_FRAME, (
-            f"task {task.id}: the video does not start from the given first frame ({away:.0f} of 255 off)"
+        off = away(video, task)
+        assert off < FIRST_FRAME, (
+            f"task {task.id}: the video does not start from the given first frame ({off:.0f} of 255 off)"
         )
 
 

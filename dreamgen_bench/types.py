@@ -261,6 +261,7 @@ class VideoRecord(Record):
     file: str | None = None  # relative to the run folder
     sha256: str | None = None
     reason: str | None = None  # why there is no video
+    begins: bool | None = None  # at the task's first frame; null where it was not looked at
     seconds: float = 0.0
 
 

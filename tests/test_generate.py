@@ -53,6 +53,18 @@ def test_every_planned_video_ends_in_a_record(tmp_path):
     assert [t for t, r in records.items() if r.status == "ok"] == ["t0", "t6", "t7"]
 
 
+def test_a_record_says_whether_its_video_begins_at_the_tasks_first_frame(tmp_path):
+    """A true video of another start is a video like any other, and neither IF nor PA asks where it began."""
+
+    class Elsewhere(Held):
+        def generate(self, tasks, *, seed):
+            for task, video in zip(tasks, super().generate(tasks, seed=seed), strict=True):
+                yield dataclasses.replace(video, frames=255 - video.frames) if task.id == "t1" else video
+
+    _, records = run(toy_suite(tmp_path / "toy"), Elsewhere(), tmp_path / "out")
+    assert {task for task, record in records.items() if record.begins is False} == {"t1"}
+
+
 def test_a_model_that_is_dead_is_not_asked_for_ever(tmp_path):
     """After two tasks in a row without a video the rest is recorded with the reason."""
     suite = toy_suite(tmp_path / "toy")

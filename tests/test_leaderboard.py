@@ -4,13 +4,14 @@ import csv as csv_module
 import html
 import io
 import re
+from types import SimpleNamespace
 
 import pytest
 from made_up_run import HOSTILE, RUBRICS, SHOWN, both, score, success
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from dreamgen_bench import leaderboard
+from dreamgen_bench import leaderboard, standings
 from dreamgen_bench.types import UserError
 
 
@@ -51,6 +52,16 @@ def test_a_model_that_lacks_a_suite_is_not_averaged_over_the_others():
     )
     assert row.instruction.mean is None and "on new" in row.instruction.why
     assert not row.ranked and "no bench score" in row.unranked
+
+
+def test_a_model_that_begins_elsewhere_is_not_ranked():
+    """More than a tenth of the videos that go on from another first frame are too many; what was not looked at is no fault."""
+    looked = [SimpleNamespace(begins=number >= 6) for number in range(50)]
+    why = standings.elsewhere(looked)
+    assert why == "6 of 50 videos do not begin at the task's first frame"
+    assert not standings.elsewhere(looked[2:]) and not standings.elsewhere([SimpleNamespace(begins=None)] * 9)
+    [row] = leaderboard.rows(both("a"), [], models={"a": {"group": "trained", "unranked": why}})
+    assert not row.ranked and row.bench.mean is not None and why in " ".join(leaderboard.notes([row]))
 
 
 def test_rows_below_the_coverage_are_not_ranked():

@@ -79,12 +79,15 @@ def scale(work: Path) -> tuple[Tensor, Tensor]:
 
 
 class Clips:
-    """A set's first frames, codes (of unit spread over the siblings) and behaviors, drawn at random."""
+    """A set's first frames, codes and behaviors, drawn at random.
 
-    def __init__(self, work: Path, what: str):
+    Codes have unit spread over the siblings, or `told`: the mean and spread by which a trained mover says them.
+    """
+
+    def __init__(self, work: Path, what: str, told: tuple[Tensor, Tensor] | None = None):
         with np.load(work / f"codes-{what}.npz") as found:
             self.first, self.codes, self.behavior = found["first"], found["codes"], found["behavior"].tolist()
-        self.scale = self.mean, self.spread = scale(work)
+        self.scale = self.mean, self.spread = told or scale(work)
         self.known = vocabulary()
 
     def take(self, index: np.ndarray, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """Put what `train.py` left on the shelf: `python shelf.py --work runs/motion-s --ship flow ...`.
 
 Every mover found in the work folder becomes a row of shelf.json, and a row more for each way it was adapted to the
-lab; the weights of those to be shipped are copied beside it, the others stay with the recipe.
+lab; the weights of those to be shipped are copied beside it, the others stay with the recipe. What is on the shelf
+stays: a row is replaced only by one of its name whose weights are others.
 """
 
 import argparse
@@ -26,6 +27,7 @@ HOW = {
 ADAPTED = {
     "zero": "",
     "sft": "; adapted to the lab by LoRA, rank 4",
+    "arm": "; adapted to the lab by LoRA, and the lab's arm is drawn over it",
     "full": "; adapted to the lab, every weight of it",
 }
 
@@ -43,6 +45,7 @@ def files_of(name: str, variant: str) -> dict[str, str]:
     return {
         "zero": {"mover": name, "renderer": "renderer"},
         "sft": {"mover": name, "renderer": "renderer", **lora},
+        "arm": {"mover": name, "mover_lora": f"{name}-arm", "renderer": "renderer-full"},
         "full": {"mover": f"{name}-full", "renderer": "renderer-full"},
     }[variant]
 
@@ -82,19 +85,26 @@ def main() -> None:
     parser.add_argument("--ship", nargs="*", default=[], help="models whose weights go with the package")
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    rows = []
+    shelf = OUT / "shelf.json"
+    before = json.loads(shelf.read_text("utf-8")) if shelf.exists() else []
+    rows = {row["name"]: row for row in before if row["weights"] == "shipped"}
     for path in sorted(args.work.glob("*.safetensors")):
         if "kind" not in told(path)[0] or path.stem.endswith("-full"):
             continue
         for variant in ADAPTED:
             name = row_name(path.stem, variant)
             if variant == "zero" or path.with_name(f"{path.stem}-{variant}.safetensors").exists():
-                rows.append(row(args.work, path.stem, variant, ship=name in args.ship))
+                made = row(args.work, path.stem, variant, ship=name in args.ship)
+                if name not in rows or rows[name]["revision"] != made["revision"]:
+                    rows[name] = made
+    kept = {file for found in rows.values() if found["weights"] == "shipped" for file in found["files"]}
     for old in OUT.glob("*.safetensors"):
-        old.unlink()
-    for file in {file for found in rows if found["weights"] == "shipped" for file in found["files"]}:
-        shutil.copyfile(args.work / file, OUT / file)
-    (OUT / "shelf.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        if old.name not in kept:
+            old.unlink()
+    for file in kept:
+        if (args.work / file).exists():
+            shutil.copyfile(args.work / file, OUT / file)
+    shelf.write_text(json.dumps(sorted(rows.values(), key=lambda found: found["name"]), indent=1) + "\n", "utf-8")
     print(f"{len(rows)} models, {sum(f.stat().st_size for f in OUT.iterdir()) / 1e6:.1f} MB in {OUT}")
 
 

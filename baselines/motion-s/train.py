@@ -339,8 +339,10 @@ def train_mover(args: argparse.Namespace) -> None:
 
 def adapt_mover(args: argparse.Namespace) -> None:
     """A trained mover, half on demonstrations in the lab, half on what it knows; of LoRA what was added is kept."""
-    clips, known, held, lab = (Clips(args.work, what) for what in ("demos", "siblings", "siblings-held", "demos-held"))
-    mover, size, *_ = trained_mover(args.work, args.name)
+    variant = args.variant or ("sft" if args.lora else "full")
+    mover, size, told, _ = trained_mover(args.work, args.name)
+    sets = ("demos", "siblings", "siblings-held", "demos-held")
+    clips, known, held, lab = (Clips(args.work, what, told) for what in sets)
     mover = networks.with_lora(mover, args.lora) if args.lora else mover
     course = Course(mover, args.minutes, args.rate, horizon=0.99)
 
@@ -352,9 +354,9 @@ def adapt_mover(args: argparse.Namespace) -> None:
         if due:
             report()
     if args.lora:
-        save(course.average, args.work / f"{args.name}-sft.safetensors", rank=args.lora, steps=course.step)
+        save(course.average, args.work / f"{args.name}-{variant}.safetensors", rank=args.lora, steps=course.step)
     else:
-        keep_mover(course, args.work / f"{args.name}-full.safetensors", clips.scale, size)
+        keep_mover(course, args.work / f"{args.name}-{variant}.safetensors", clips.scale, size)
     report()
 
 
@@ -381,6 +383,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--lora", type=int, default=4, help="rank of the changes that learn; 0: every weight learns")
+    parser.add_argument("--variant", default="", help="of the adapted: sft, arm (with --lora) or full, as in shelf.py")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
