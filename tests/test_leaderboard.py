@@ -55,7 +55,7 @@ def test_a_model_that_lacks_a_suite_is_not_averaged_over_the_others():
 
 
 def test_a_model_that_begins_elsewhere_is_not_ranked():
-    """More than a tenth of the videos that go on from another first frame are too many; what was not looked at is no fault."""
+    """More than a tenth that go on from another first frame are too many; what was not looked at is no fault."""
     looked = [SimpleNamespace(begins=number >= 6) for number in range(50)]
     why = standings.elsewhere(looked)
     assert why == "6 of 50 videos do not begin at the task's first frame"

@@ -1,5 +1,7 @@
 """Where the hand is in videos without actions, in whatever look: the hand reader, which teleoperation teaches."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from pictures import disguised, furnished, moved_to, pixels, warped
@@ -34,6 +36,21 @@ class HandReader(nn.Module):
     def read(self, clips: Tensor) -> Tensor:
         """Hands in all frames but the first of clips [N, 1 + STEPS, 3, 64, 64]."""
         return self(clips[:, LANDMARKS], clips[:, 1:])
+
+
+def warmed(reader: HandReader, weights: Mapping[str, Tensor]) -> HandReader:
+    """With the layers of an IDM of `waypoint_cnn`, all but the last: it knows the lab's arm, and sees other frames.
+
+    The four that the IDM sees are one before, at, after and after that; of these the second becomes the frame that is
+    read, and the mean of the others the three pictures of the room.
+    """
+    mine = reader.state_dict()
+    layers = {f"see.{name}": value.float() for name, value in weights.items()}
+    seen = layers["see.0.0.weight"]
+    room = (seen[:, 0:3] + seen[:, 6:9] + seen[:, 9:12]) / 3
+    layers["see.0.0.weight"] = torch.cat([room, room, room, seen[:, 3:6], seen[:, 12:]], 1)
+    reader.load_state_dict(mine | {name: value for name, value in layers.items() if mine[name].shape == value.shape})
+    return reader
 
 
 def lesson(

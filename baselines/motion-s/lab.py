@@ -14,15 +14,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from clips import columns, shards
-from hands import HandReader, lesson
+from hands import HandReader, lesson, warmed
 from pictures import background, bare, disguised, furnished, pixels, standing
 from places import rarity
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 from train import BLUR, Course, drawing_loss, drawn_steps, psnr, read, save, settled_encoder
 
 from dreamgen_bench.world_models import motion_networks as networks
 
+IDM = Path(networks.__file__).parents[1] / "weights/waypoint-play"
+"""From whose layers a hand reader may begin: `lab.py hand --init waypoint-play`."""
 ROOMS = 2
 """Of so many shards of siblings one lends its rooms."""
 
@@ -49,7 +52,9 @@ def the_lab(data: Path) -> Lab:
 def learn_hand(args: argparse.Namespace, lab: Lab) -> None:
     """Steps of 24 clips: the lab furnished, and its arm in other colors before the rooms of siblings."""
     reader = HandReader()
-    if args.init:
+    if args.init == IDM.name:
+        warmed(reader, load_file(IDM / "model.safetensors"))
+    elif args.init:
         read(reader, args.work / f"{args.init}.safetensors")
     course, rng = Course(reader, args.minutes, args.rate), np.random.default_rng(0)
     lent = islice(shards(args.data, "siblings"), 0, None, ROOMS)
@@ -136,7 +141,7 @@ def main() -> None:
     parser.add_argument("what", choices=LEARN)
     parser.add_argument("--data", type=Path, default=Path("runs/sim-data"), help="of baselines/sim-data")
     parser.add_argument("--work", type=Path, default=Path("runs/motion-s"), help="for the weights")
-    parser.add_argument("--init", default="", help="name of the weights from which it goes on")
+    parser.add_argument("--init", default="", help="name of the weights from which it goes on, or of the IDM")
     parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     args = parser.parse_args()

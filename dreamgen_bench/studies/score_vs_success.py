@@ -5,7 +5,7 @@ Every trained model whose weights are here, and the controls apart; one recipe a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -37,25 +37,28 @@ class Preset:
     policy: str = "bc-chunk"
 
 
+# What the demo spends on a policy, so that a study whose `run` folder a demo left goes on from there.
+SMALL = Preset(
+    suites=("metaworld-behavior-v1",),
+    controls=(
+        "replay",
+        "static",
+        "wrong_instruction",
+        "reversed",
+        "corrupt_teleport_1",
+        "corrupt_teleport_3",
+        "corrupt_deform_2",
+        "corrupt_time_warp_3",
+    ),
+    trajectory_limit=96,
+    policy_seeds=1,
+    episodes=8,
+)
 PRESETS = MappingProxyType(
     {
-        # What the demo spends on a policy, so that a study whose `run` folder a demo left goes on from there.
-        "small": Preset(
-            suites=("metaworld-behavior-v1",),
-            controls=(
-                "replay",
-                "static",
-                "wrong_instruction",
-                "reversed",
-                "corrupt_teleport_1",
-                "corrupt_teleport_3",
-                "corrupt_deform_2",
-                "corrupt_time_warp_3",
-            ),
-            trajectory_limit=96,
-            policy_seeds=1,
-            episodes=8,
-        ),
+        "small": SMALL,
+        # The same videos; 6 behaviors x 24 starts x 3 policies: +-5 points at a success of .5, over starts.
+        "medium": replace(SMALL, policy_seeds=3, episodes=24),
         # 6 behaviors x 48 starts x 3 policies: reckoned +-5 points at a success of .5, where policies differ by little.
         "full": Preset(suites=("metaworld-behavior-v1", "metaworld-environment-v1"), seeds=2, episodes=48),
     }
