@@ -300,11 +300,14 @@ def _records(out: Path) -> tuple[list[JSON], list[JSON]]:
 
 
 def _models(settings: JSON, scores: Sequence[JSON], videos: Sequence[VideoRecord]) -> dict[str, JSON]:
-    """What run.json says of each model that was scored, and why its videos keep it from a rank."""
+    """What run.json says of each model that was scored, and where its videos keep it from a rank."""
     known = settings.get("models", {})
-    names = sorted({*known, *(row["model"] for row in scores)})
-    why = {name: elsewhere(video for video in videos if video.model == name) for name in names}
-    return {name: known.get(name, {}) | ({"unranked": why[name]} if why[name] else {}) for name in names}
+    judged = {(row["model"], row["suite"]) for row in scores}
+    found = {name: dict(known.get(name, {})) for name in sorted({*known, *(model for model, _ in judged)})}
+    for model, suite in sorted(judged):
+        own = (video for video in videos if (video.model, video.suite) == (model, suite))
+        found[model].setdefault("elsewhere", {})[suite] = elsewhere(own)
+    return found
 
 
 def _plot(out: Path, found: Sequence[Row], correlation: JSON | None) -> str:

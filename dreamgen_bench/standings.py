@@ -119,7 +119,7 @@ def rows(
     """The rows of all tables, in the order to print them; the table over all suites first, where there are several.
 
     `models` says of each world model its `group` and `adaptation` (`mark`, if it is a ceiling or a floor; `unranked`,
-    if there is a reason from outside why it can't be ranked). A
+    if there is a reason from outside why it can't be ranked; `elsewhere`, the same for single suites). A
     model is only averaged over suites if it has a value on each suite that another model has. A rank is shared by
     paired tests on `judgments`, or without them where 95 % intervals overlap with the group's leader. UserError:
     two rows for one cell, counts that do not add up.
@@ -213,7 +213,8 @@ def _row(model: str, suites: tuple[str, ...], cells: Cells, models: Mapping[str,
         adaptation=about.get("adaptation", ""),
         **found,
     )
-    return replace(row, unranked=_unranked(row) or about.get("unranked", ""))
+    why = [f"{reason} ({suite})" for suite, reason in about.get("elsewhere", {}).items() if reason and suite in suites]
+    return replace(row, unranked=_unranked(row) or about.get("unranked", "") or "; ".join(why))
 
 
 class Begun(Protocol):

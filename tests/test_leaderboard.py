@@ -60,8 +60,10 @@ def test_a_model_that_begins_elsewhere_is_not_ranked():
     why = standings.elsewhere(looked)
     assert why == "6 of 50 videos do not begin at the task's first frame"
     assert not standings.elsewhere(looked[2:]) and not standings.elsewhere([SimpleNamespace(begins=None)] * 9)
-    [row] = leaderboard.rows(both("a"), [], models={"a": {"group": "trained", "unranked": why}})
-    assert not row.ranked and row.bench.mean is not None and why in " ".join(leaderboard.notes([row]))
+    models = {"a": {"group": "trained", "elsewhere": {"new": why, "seen": ""}}}
+    found = leaderboard.rows(both("a") + both("a", suite="new"), [], models=models)
+    assert [row.ranked for row in found] == [False, False, True]  # of both suites, the new one, the seen one
+    assert found[1].bench.mean is not None and why in " ".join(leaderboard.notes(found[1:2]))
 
 
 def test_rows_below_the_coverage_are_not_ranked():
