@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import downstream, loop, metrics, plots
+from .. import correlate, downstream, loop, measured, metrics, plots, standings
 from ..store import read_json
 from ..types import Spec
 from ..video import read
@@ -88,9 +88,21 @@ def run(job: Job, preset: Preset) -> Json:
         whole = configuration(job, preset)
         loop.everything(whole, workers=job.workers, watch=job.watch)
         about |= {"groups": groups(whole), "covariates": covariates(whole)}
-        found = correlated(whole, job.out, covariates=about["covariates"], extra={})
+        found = correlated(whole, job.out, covariates=about["covariates"], extra=begun(whole))
         draw(job, found)
     return found
+
+
+def begun(whole: loop.Run) -> dict[str, dict[measured.Place, float]]:
+    """`bench_begun`: the mean of IF and PA of each video, and 0 where it does not begin at the task's first frame."""
+    elsewhere = {video.key for video in whole.videos(whole.scored) if video.begins is False}
+    answers: dict[measured.Place, list[float]] = {}
+    for judgment in loop.records(whole)[0]:
+        if standings.rubric_name(judgment.rubric) in correlate.BENCH and judgment.value is not None:
+            place = (judgment.model, judgment.suite, judgment.task, str(judgment.seed))
+            answers.setdefault(place, []).append(0.0 if judgment.video in elsewhere else judgment.value)
+    both = {place: sum(values) / 2 for place, values in answers.items() if len(values) == 2}
+    return {"bench_begun": both} if both else {}
 
 
 def draw(job: Job, found: Json) -> None:

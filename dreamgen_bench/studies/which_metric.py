@@ -51,6 +51,7 @@ def run(job: Job, preset: Preset) -> Json:
         whole = score_vs_success.configuration(job, preset.base)
         loop.everything(whole, workers=job.workers, watch=job.watch)
         extra: dict[str, dict[measured.Place, float]] = of_videos(whole)
+        extra |= score_vs_success.begun(whole)
         for name in judges:
             extra |= of_judge(whole, name)
         extra |= of_table(job.more.get("table"), whole)
