@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from dreamgen_bench.envs import metaworld
 from dreamgen_bench.envs.defects import DEFECTS, break_recording
@@ -94,6 +95,20 @@ def test_the_expert_succeeds_and_so_do_its_waypoints_open_loop(behavior):
     assert replay(env, clip.waypoints)
     env.reset(seed=2)
     assert not replay(env, np.repeat(clip.states[:1, :], 16, 0))
+
+
+@pytest.mark.parametrize("behavior", ["pick-place", "stick-pull", "sweep"])
+def test_contacts_by_arrays_say_what_meta_worlds_own_walk_says(behavior):
+    """At every control step and of every geom, with the pads empty and full."""
+    env = MetaWorld(behavior, render=False)
+    env.reset(seed=3)
+    act, own, said = expert(env), SawyerXYZEnv.touching_object, []
+    for _ in range(130):
+        env.control(act(env.sim._get_obs()))
+        for geom in {env.sim._get_id_main_object(), *env.data.contact.geom.ravel()}:
+            assert env.sim.touching_object(geom) == own(env.sim, geom)
+        said.append(env.sim.touching_main_object)
+    assert not said[0] and any(said)
 
 
 def test_an_expert_that_gives_up_does_not_succeed():

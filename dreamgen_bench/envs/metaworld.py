@@ -40,10 +40,11 @@ _RESTORED = ("body_pos", "body_quat", "site_pos", "geom_pos", "geom_size", "geom
 def _simulator(behavior: str, xml: str) -> Any:
     """Meta-World's own environment for a behavior, in another behavior's model file where `xml` names one."""
     cls = ALL_V3_ENVIRONMENTS[f"{behavior}-v3"]
+    ours: dict[str, Any] = {"touching_object": _touching}
     if xml:
         path = full_V3_path_for(xml)
-        cls = type(cls.__name__, (cls,), {"model_name": property(lambda self: path)})
-    sim = cls()
+        ours["model_name"] = property(lambda self: path)
+    sim = type(cls.__name__, (cls,), ours)()
     # What Meta-World's "goal observable" classes set, which can't be subclassed: its experts need to see the goal.
     sim._partially_observable = False
     sim._set_task_called = True
@@ -51,6 +52,19 @@ def _simulator(behavior: str, xml: str) -> Any:
     sim.max_path_length = 10_000
     del sim.sawyer_observation_space
     return sim
+
+
+def _touching(sim: Any, geom: int) -> bool:
+    """Whether both finger pads press on a geom: Meta-World's `touching_object`, by the contacts' arrays.
+
+    Its own walks twice over all contacts as Python objects, at every control step: a quarter of an episode's time.
+    """
+    pairs, addresses, forces = sim.data.contact.geom, sim.data.contact.efc_address, sim.data.efc_force
+    on_geom = (pairs == geom).any(axis=1)
+    return all(
+        sum(forces[addresses[on_geom & (pairs == sim.data.geom(pad).id).any(axis=1)]]) > 0
+        for pad in ("leftpad_geom", "rightpad_geom")
+    )
 
 
 class MetaWorld(gymnasium.Env):
