@@ -17,6 +17,9 @@ from .checkpoint import restore
 from .flow_dit_network import Config, network, pictures, sample
 from .timing import control_frames, on_video_steps
 
+AT_ONCE = 16
+"""Frames that are encoded together: what more of them leave behind between layers falls out of a core's cache."""
+
 
 def averaged(chunks: np.ndarray, steps: int) -> np.ndarray:
     """What windows say of each step, averaged; chunks [W, H, D], window w tells of steps w to w + H - 1; [steps, D].
@@ -60,7 +63,8 @@ class FlowDiT:
         starts = np.arange(max(1, len(frames) - self._config.horizon))
         ends = np.minimum(starts + self._config.horizon, len(frames) - 1)
         with torch.inference_mode():
-            tokens = self._net.see(pictures(resized(frames, self._config.size, self._config.size)))
+            seen = pictures(resized(frames, self._config.size, self._config.size))
+            tokens = torch.cat([self._net.see(few) for few in seen.split(AT_ONCE)])
             context = self._net.context(torch.stack([tokens[starts], tokens[ends]], 1))
             chunks = sample(self._net, context, self._config).numpy() * self._std + self._mean
         return averaged(chunks, len(frames) - 1)

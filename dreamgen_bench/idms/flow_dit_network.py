@@ -141,8 +141,8 @@ def network(config: Config) -> Any:
     """The untrained network. Raises UserError for an unknown backbone.
 
     `see`: pictures float [N, 3, S, S] in -1..1 to tokens [N, tokens, width]. `forward`: noisy normalized labels
-    [N, horizon, LABELS], their noise level [N] in 0..1 and the tokens of both frames [N, 2, tokens, width] to the
-    direction from labels to noise, [N, horizon, LABELS].
+    [N, horizon, LABELS], their noise level [N], or [1] for all, in 0..1 and the tokens of both frames
+    [N, 2, tokens, width] to the direction from labels to noise, [N, horizon, LABELS].
     """
     import torch
     from diffusers.models.attention import BasicTransformerBlock
@@ -191,7 +191,8 @@ def network(config: Config) -> Any:
         def forward(self, noisy: torch.Tensor, level: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
             """As told by `network`; `context` is what `context` made of the tokens."""
             hidden = self.read(noisy) + self.place
-            ada, _ = self.level(level * 1000, batch_size=len(noisy), hidden_dtype=hidden.dtype)
+            ada, _ = self.level(level * 1000, batch_size=len(level), hidden_dtype=hidden.dtype)
+            ada = ada.expand(len(noisy), -1)
             for block in self.blocks:
                 hidden = block(hidden, encoder_hidden_states=context, timestep=ada)
             return self.write(hidden)
@@ -220,6 +221,6 @@ def sample(net: Any, context: torch.Tensor, config: Config) -> torch.Tensor:
     noise = torch.randn(1, config.horizon, len(LABELS), generator=torch.Generator().manual_seed(0))
     labels = noise.to(context.device).expand(len(context), -1, -1)
     for time in scheduler.timesteps:
-        level = (time / 1000).to(context.device).expand(len(context))
+        level = (time / 1000).to(context.device)[None]
         labels = scheduler.step(net(labels, level, context), time, labels).prev_sample
     return labels
