@@ -111,11 +111,15 @@ def test_the_behavior_is_the_one_with_most_words_in_common(untrained, words, row
 
 def test_approach_is_told_in_metres():
     """A hand that takes a thing from 20 cm to 5 cm of its goal, and lifts it by 5."""
-    states = np.zeros((17, 10))
+    states = np.zeros((17, state.STATES))
     states[:, 4] = np.linspace(0, 0.15, 17)
     states[:, 6] = np.linspace(0, 0.05, 17)
     states[:, :3] = states[:, 4:7] + [0.01, 0, 0]
     states[:, 7] = 0.2
+    states[:, 10] = np.linspace(2, 0.4, 17)
+    states[5, 10] = -1
     found = dict(zip(state.GOALS, state.approached(states), strict=True))
     assert found["start_apart"] == pytest.approx(0.2) and found["end_apart"] == pytest.approx(np.hypot(0.05, 0.05))
+    assert found["margin_start"] == 2 and found["margin_end"] == pytest.approx(0.4)
+    assert found["margin_least"] == -1 and found["margin_less"] == pytest.approx(0.4)
     assert found["object_rose"] == pytest.approx(0.05) and found["hand_to_object"] == pytest.approx(0.01)

@@ -1,10 +1,10 @@
 """A judge of the simulated robot that speaks no language: it estimates state from pictures and checks laws and goals.
 
 A small network says what each pixel shows (arm, object, or neither), where the hand is, and, for the behavior that the
-instruction asks for, where its object is and where that should come to. Physics: the laws of `invariants.py`.
-Instruction: how near the object came to its goal, and what the hand had to do with it. Both end in a logistic over
-these numbers, fitted on training clips alone. Nothing else is learned from answers, so that it errs otherwise than a
-vision-language model does.
+instruction asks for, where its object is, where that should come to, and how far its success predicate is from holding.
+Physics: the laws of `invariants.py`. Instruction: how near the predicate came, and what the hand had to do with it.
+Both end in a logistic over these numbers, fitted on training clips alone. Nothing else is learned from answers, so that
+it errs otherwise than a vision-language model does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ from ..video import resized
 from .invariants import measured
 
 SIDE = 64
+WIDTH = 320
 GOALS = (
+    "margin_start",
+    "margin_end",
+    "margin_least",
+    "margin_less",
     "start_apart",
     "end_apart",
     "least_apart",
@@ -38,65 +43,78 @@ GOALS = (
     "opening_end",
     "last_opening_change",
 )
-"""Of the numbers that `approached` gives, in order; metres, but for the share of the way and the opening."""
+"""Of the numbers that `approached` gives, in order; metres, but for margins, the share of the way and the opening."""
+STATES = 11
+"""Numbers that are estimated of a frame: hand x, y, z in metres, finger opening 0-1, the behavior's object and its goal
+in metres, and its success predicate's margin, in doublings of how near is near enough: at most 0 where it holds."""
 
 
 def network(behaviors: int) -> Any:
-    """The untrained network, `Sight`: small enough to be trained in a minute of one core."""
+    """The untrained network, `Sight`: small enough to be trained in an hour of one core."""
     import torch
     from torch import nn
-    from torch.nn.functional import avg_pool2d, one_hot
+    from torch.nn.functional import avg_pool2d
+
+    def block(inner: int, outer: int, kernel: int, stride: int) -> Any:
+        return nn.Sequential(nn.Conv2d(inner, outer, kernel, stride, kernel // 2), nn.GroupNorm(8, outer), nn.SiLU())
 
     class Sight(nn.Module):
-        """Frames float [N, 6, 32, 32] (this one and the first, 0-1) and behaviors int64 [N]."""
+        """Frames float [N, 6, 64, 64] (this one and the first, 0-1)."""
 
         def __init__(self) -> None:
             super().__init__()
             inner = [nn.Conv2d(20, 40, 1), nn.SiLU(), nn.Conv2d(40, 40, 1), nn.SiLU()]
             self.paint = nn.Sequential(*inner, nn.Conv2d(40, 3, 1))
-            self.state = nn.Sequential(nn.Linear(960 + behaviors, 128), nn.SiLU(), nn.Linear(128, 10))
+            layers = [block(8, 32, 5, 2), block(32, 64, 3, 2), block(64, 96, 3, 2), block(96, 96, 3, 1)]
+            flat = [nn.Conv2d(96, 48, 1), nn.Flatten(), nn.Linear(48 * (SIDE // 8) ** 2, WIDTH), nn.SiLU()]
+            self.look = nn.Sequential(*layers, *flat)
+            self.hand = nn.Linear(WIDTH, 4)
+            self.thing = nn.Linear(WIDTH, behaviors * (STATES - 4))
 
         def around(self, x: torch.Tensor) -> torch.Tensor:
-            """What a place and its surroundings look like, and looked like at first, and where it is; 20 channels."""
+            """At half the size, what a place and its surroundings look like, and looked like, and where it is; 20."""
+            x = avg_pool2d(x, 2)
             now, first = x[:, :3], x[:, 3:]
             stir = (now - first).abs().mean(1, keepdim=True)
             boxes = [avg_pool2d(torch.cat([now, stir], 1), n, 1, n // 2, count_include_pad=False) for n in (3, 7)]
-            line = torch.linspace(-1, 1, x.shape[-1])
-            where = torch.stack(torch.meshgrid(line, line, indexing="ij")).expand(len(x), 2, *x.shape[2:])
-            return torch.cat([now, first, now - first, stir, *boxes, where], 1)
+            return torch.cat([now, first, now - first, stir, *boxes, where(x)], 1)
 
-        def forward(self, x: torch.Tensor, behavior: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            """Logits [N, 3, 32, 32], and hand, opening, object and goal [N, 10]."""
-            painted = self.paint(self.around(x))
-            return painted, self.places(x, painted, behavior)
-
-        def places(self, x: torch.Tensor, painted: torch.Tensor, behavior: torch.Tensor) -> torch.Tensor:
-            """The states [N, 10] from what was painted, coarsely, and the first frame's colors, more so."""
-            shares = avg_pool2d(painted.softmax(1)[:, 1:], 2).flatten(1)  # [N, 512]
-            stir = avg_pool2d((x[:, :3] - x[:, 3:]).abs().mean(1, keepdim=True), 2).flatten(1)  # [N, 256]
-            colors = avg_pool2d(x[:, 3:], 4).flatten(1)  # [N, 192]
-            known = one_hot(behavior, behaviors).to(x.dtype)
-            out: torch.Tensor = self.state(torch.cat([shares, stir, colors, known], 1))
+        def painted(self, x: torch.Tensor) -> torch.Tensor:
+            """Logits of what each place shows [N, 3, 32, 32]."""
+            out: torch.Tensor = self.paint(self.around(x))
             return out
+
+        def states(self, x: torch.Tensor, behaviors: Sequence[int]) -> torch.Tensor:
+            """The states, for each of the behaviors, [N, len(behaviors), STATES]."""
+            seen = self.look(torch.cat([x * 2 - 1, where(x)], 1))
+            things = self.thing(seen).unflatten(1, (-1, STATES - 4))[:, list(behaviors)]
+            return torch.cat([self.hand(seen)[:, None].expand(-1, len(behaviors), -1), things], 2)
+
+    def where(x: torch.Tensor) -> torch.Tensor:
+        line = torch.linspace(-1, 1, x.shape[-1])
+        return torch.stack(torch.meshgrid(line, line, indexing="ij")).expand(len(x), 2, *x.shape[2:])
 
     return Sight()
 
 
 def pairs(frames: np.ndarray) -> np.ndarray:
-    """uint8 [T, 64, 64, 3] -> float32 [T, 6, 32, 32], 0-1: each frame with the first, at half the size."""
-    small = frames.reshape(len(frames), SIDE // 2, 2, SIDE // 2, 2, 3).mean((2, 4), dtype=np.float32) / 255
-    both = np.concatenate([small, np.broadcast_to(small[:1], small.shape)], -1)
-    return np.ascontiguousarray(both.transpose(0, 3, 1, 2))
+    """uint8 [T, 64, 64, 3] -> float32 [T, 6, 64, 64], 0-1: each frame with the first."""
+    both = np.concatenate([frames, np.broadcast_to(frames[:1], frames.shape)], -1)
+    return np.ascontiguousarray(both.transpose(0, 3, 1, 2), np.float32) / 255
 
 
 def approached(states: np.ndarray) -> np.ndarray:
-    """float64 [len(GOALS)] of estimated states [T, 10]: hand, opening, object, goal."""
-    hand, opening, thing = states[:, :3], states[:, 3], states[:, 4:7]
-    goal = np.median(states[:, 7:], axis=0)
+    """float64 [len(GOALS)] of estimated states [T, STATES]."""
+    hand, opening, thing, margin = states[:, :3], states[:, 3], states[:, 4:7], states[:, 10]
+    goal = np.median(states[:, 7:10], axis=0)
     apart = np.linalg.norm(thing - goal, axis=1)
     to_goal, to_thing = (np.linalg.norm(hand - other, axis=1) for other in (goal, thing))
     return np.array(
         [
+            margin[0],
+            margin[-1],
+            margin.min(),
+            np.sort(margin)[:2].max(),  # that one frame alone looks well is little
             apart[0],
             apart[-1],
             apart.min(),
@@ -165,17 +183,15 @@ class StateJudge:
         said = question.options[0 if evidence > 0 else 1]
         return Reply(text=said, logprobs=dict(zip(question.options, chances, strict=True)))
 
-    def seen(self, frames: np.ndarray, *behaviors: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """What each pixel shows, int [T, 64, 64], and for each of the behaviors the states [T, 10]."""
+    def seen(self, frames: np.ndarray, *behaviors: int) -> tuple[np.ndarray, np.ndarray]:
+        """What each pixel shows, int [T, 64, 64], and for each of the behaviors the states, [B, T, STATES]."""
         import torch
 
         x = torch.from_numpy(pairs(frames))
         with torch.inference_mode():
-            painted = self.net.paint(self.net.around(x))
-            states = [
-                self.net.places(x, painted, torch.full((len(x),), row)).numpy().astype(float) for row in behaviors
-            ]
-        return painted.argmax(1).numpy().repeat(2, 1).repeat(2, 2), states
+            shown = self.net.painted(x).argmax(1).numpy()
+            states = self.net.states(x, behaviors).numpy().astype(float)
+        return shown.repeat(2, 1).repeat(2, 2), states.swapaxes(0, 1)
 
     def behavior(self, instruction: str) -> int:
         """The behavior whose wording shares most words with the instruction. Raises ValueError where none does."""
