@@ -127,7 +127,7 @@ def test_only_what_is_finished_and_small_is_published(tmp_path):
 def test_every_study_has_both_presets_and_says_what_it_is(name):
     """Names of suites in a preset are suites that exist."""
     study = studies.STUDIES[name]
-    more = {"medium"} if name == "score-vs-success" else set()
+    more = {"medium"} if name in ("score-vs-success", "which-metric") else set()
     assert study.__doc__ and set(study.PRESETS) == {"small", "full"} | more
     for preset in study.PRESETS.values():
         base = getattr(preset, "base", preset)

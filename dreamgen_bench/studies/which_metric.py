@@ -39,6 +39,7 @@ class Preset:
 PRESETS = MappingProxyType(
     {
         "small": Preset(base=score_vs_success.PRESETS["small"], judges=("state",)),
+        "medium": Preset(base=score_vs_success.PRESETS["medium"], judges=("state",)),
         "full": Preset(base=score_vs_success.PRESETS["full"], judges=("clip-b32", "state")),
     }
 )
