@@ -28,7 +28,7 @@ def _split(names: str) -> tuple[str, ...]:
 @example("dreamgen-bench study score-vs-success --preset small --out runs/study")
 def study(
     name: Annotated[str, typer.Argument(help="Which study; `dreamgen-bench study list` says what there is.")],
-    preset: Annotated[str, typer.Option(help="small (an hour on two cores) or full.")] = "small",
+    preset: Annotated[str, typer.Option(help="small (an hour on two cores), medium or full.")] = "small",
     out: Annotated[Optional[Path], typer.Option(help="Folder of the study. What is there is not done again.")] = None,
     models: Names = "",
     judges: Annotated[str, typer.Option(help="which-metric: ask these judges too, separated by commas.")] = "",
