@@ -217,7 +217,9 @@ def _episode(policy: Policy, envs: _Envs, start: Start) -> Outcome:
     info: dict[str, Any] = {"success": False}
     while taken < HORIZON:
         chunk = _checked(policy.act({**observation, "instruction": start.instruction}), env.action_space.shape)
-        for action in chunk[: HORIZON - taken]:
+        chunk = chunk[: HORIZON - taken]
+        for left, action in zip(reversed(range(len(chunk))), chunk, strict=True):
+            env.watched = left == 0  # drawing is two fifths of a step, and the policy looks after the chunk alone
             observation, _, _, _, info = env.step(action)
             taken += 1
             if info["success"]:

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from dreamgen_bench import evaluate, registry, scores, stats, suites
+from dreamgen_bench import downstream, evaluate, registry, scores, stats, suites
 from dreamgen_bench.record import EpisodeRow
 from dreamgen_bench.store import RecordFile
 from dreamgen_bench.types import EpisodeRecord, UserError
@@ -72,6 +72,26 @@ def test_every_policy_has_the_same_starts_and_its_seeds_are_stored(tmp_path):
         *[[float(e.success) for e in x] for x in (first, second)], tasks=[e.task for e in first]
     )
     assert difference.mean == 1.0
+
+
+def test_a_policy_sees_what_it_would_see_if_every_frame_was_drawn_and_the_next_episode_begins_with_a_picture(tmp_path):
+    start, chunk = evaluate.starts(SUITE, 1)[0], np.tile(np.float32([0.1, 0.6, 0.2, 0.5]), (3, 1))
+    seen: list[np.ndarray] = []
+    policy = Scripted(lambda episode: chunk)
+    act = policy.act
+    policy.act = lambda observation: (seen.append(observation["image"]), act(observation))[1]
+    envs = evaluate._Envs(downstream.make_env, render=True)
+    evaluate._episode(policy, envs, start)
+    evaluate._episode(policy, envs, start)
+    env = envs.reset(start.behavior, start.scene, start.seed, start.look)
+    drawn = [envs.observation["image"]] + [env.step(chunk[0])[0]["image"] for _ in range(evaluate.HORIZON)]
+    looks = drawn[: evaluate.HORIZON : len(chunk)]
+    assert len(seen) == 2 * len(looks)
+    assert all(np.array_equal(a, b) for a, b in zip(seen, [*looks, *looks], strict=True))
+    env.watched = False
+    assert not env.step(chunk[0])[0]["image"].any()
+    assert env.reset(seed=start.seed, options={"look": start.look})[0]["image"].any()
+    envs.close()
 
 
 def test_a_crash_in_one_episode_of_a_hundred_costs_one_episode_and_is_counted(tmp_path):

@@ -76,6 +76,7 @@ class MetaWorld(gymnasium.Env):
     any process. info["success"] tells whether the behavior has succeeded at any control step so far, and
     info["progress"], 0-1, how far it came at best: 1 for a success, else the most of Meta-World's `in_place_reward`,
     which says how near the object or the hand is to the goal and is seldom 0 at the start.
+    While `watched` is False, until the next reset, steps draw nothing and give zeros: for who acts long on one look.
 
     Raises KeyError for an unknown behavior or scene, and ValueError for a behavior that its scene does not allow.
     """
@@ -96,7 +97,7 @@ class MetaWorld(gymnasium.Env):
         self._hand = np.array(self._scene.hand if self._scene else self.sim.hand_init_pos)
         self.camera = Camera(self.model, size) if render else None
         self.look: Look | None = None
-        self.success, self.progress = False, 0.0
+        self.watched, self.success, self.progress = True, False, 0.0
         self.observation_space = gymnasium.spaces.Dict(
             image=gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8),
             state=gymnasium.spaces.Box(-np.inf, np.inf, (4,), np.float32),
@@ -126,7 +127,7 @@ class MetaWorld(gymnasium.Env):
         self._marker = np.array(self.sim._target_pos, float)
         if self.scene == "puck" and self.behavior == "push":
             self._marker = self._above
-        self.success, self.progress = False, 0.0
+        self.watched, self.success, self.progress = True, False, 0.0
         return self._observe(), {"success": False, "seed": seed}
 
     def _place(self, numbers: np.ndarray) -> None:
@@ -183,7 +184,8 @@ class MetaWorld(gymnasium.Env):
         return self.sim._get_curr_obs_combined_no_goal()[:4].astype(np.float32)
 
     def _observe(self) -> dict[str, np.ndarray]:
-        image = self.render() if self.camera else np.zeros((self.size, self.size, 3), np.uint8)
+        drawn = self.camera and self.watched
+        image = self.render() if drawn else np.zeros((self.size, self.size, 3), np.uint8)
         return {"image": image, "state": self.state}
 
     def render(self) -> np.ndarray:
