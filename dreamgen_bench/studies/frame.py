@@ -18,7 +18,7 @@ from ..types import Spec, UserError
 
 Json = dict[str, Any]
 PUBLISHED = ("study.json", "correlation.json", "scores.json", "success.json", "samples.csv", "points.csv", "table.json")
-LARGEST = 2_000_000
+LARGEST = 4_000_000
 """Bytes of one published file: what is larger does not belong into a repository."""
 
 
